@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Roles;
 use crate::problem::Problem;
 use crate::protocol::{Admission, Body, Media};
 use crate::rest::downloads::Downloads;
@@ -32,6 +33,8 @@ pub(crate) struct Call<C> {
     pub(crate) downloads: Arc<Downloads>,
     /// Answers that last end with it.
     pub(crate) stopping: CancellationToken,
+    /// What the sender may do.
+    pub(crate) roles: Roles,
     /// Whether the sender presented a key; else it is a guest.
     pub(crate) has_key: bool,
     pub(crate) context: C,
@@ -51,6 +54,7 @@ impl Call<()> {
             media,
             downloads,
             stopping,
+            roles,
             has_key,
             context: (),
         } = self;
@@ -65,6 +69,7 @@ impl Call<()> {
             media,
             downloads,
             stopping,
+            roles,
             has_key,
             context,
         }

@@ -79,6 +79,8 @@ pub(crate) struct Schemas {
     pub(crate) security: &'static str,
     /// The header that holds the key.
     pub(crate) key_header: &'static str,
+    /// The pattern of a parameter of paths by its name, if it has one.
+    pub(crate) pattern: fn(&str) -> Option<&'static str>,
     /// Other headers of every request: name, meaning.
     pub(crate) headers: &'static [(&'static str, &'static str)],
 }
@@ -141,6 +143,8 @@ pub(crate) enum Output {
     Many(&'static str),
     /// 201 with the new one.
     New(&'static str),
+    /// The same, or 200 with one that is there already.
+    NewOrFound(&'static str),
     /// 200 with bytes.
     Content,
     /// 200 with an image.

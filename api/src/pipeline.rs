@@ -204,7 +204,7 @@ impl Target<'_> {
         let query = parse_query(parts.uri.query().unwrap_or_default())?;
         let (runtime, parameters) = (self.api.runtime.clone(), matched.parameters);
         let (method, headers) = (parts.method.clone(), parts.headers.clone());
-        let has_key = sender.has_key;
+        let (roles, has_key) = (sender.roles.clone(), sender.has_key);
         let (downloads, stopping) = (self.api.downloads.clone(), self.api.stopping.clone());
         let call = Call {
             runtime,
@@ -217,6 +217,7 @@ impl Target<'_> {
             media,
             downloads,
             stopping,
+            roles,
             has_key,
             context: (),
         };

@@ -22,7 +22,7 @@ pub(crate) struct Problem {
     message: Cow<'static, str>,
     hint: Option<Hint>,
     /// Further headers.
-    also: HeaderMap,
+    also: Option<Box<HeaderMap>>,
 }
 
 /// What a header adds to a failure.
@@ -69,18 +69,18 @@ impl Problem {
             code: code.as_str().into(),
             message: message.into(),
             hint: None,
-            also: HeaderMap::new(),
+            also: None,
         }
     }
 
     /// A failure with a code that one face has.
     pub(crate) fn of_face(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code: code.into(), message: message.into(), hint: None, also: HeaderMap::new() }
+        Self { status, code: code.into(), message: message.into(), hint: None, also: None }
     }
 
     /// With one more header.
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.also.insert(name, value);
+        self.also.get_or_insert_default().insert(name, value);
         self
     }
 
@@ -92,7 +92,7 @@ impl Problem {
     /// A failure that the runtime has a code for.
     fn of_runtime(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         let status = status_of_code(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, code: code.as_str().into(), message: message.into(), hint: None, also: HeaderMap::new() }
+        Self { status, code: code.as_str().into(), message: message.into(), hint: None, also: None }
     }
 
     /// A value breaks a rule; `message` says which value and which rule.
@@ -213,7 +213,7 @@ impl Problem {
 
     /// What its headers add to it.
     pub(crate) fn headers(&self) -> HeaderMap {
-        let mut headers = self.also.clone();
+        let mut headers = self.also.as_deref().cloned().unwrap_or_default();
         match &self.hint {
             Some(Hint::Allow(methods)) => {
                 headers.extend(HeaderValue::from_str(methods).ok().map(|methods| (header::ALLOW, methods)));
@@ -264,7 +264,7 @@ impl From<Error> for Problem {
             Error::StorageFull(_) => Self::storage_full(),
             error => {
                 let (code, message) = (error.code().to_owned().into(), error.to_string().into());
-                Self { status, code, message, hint: None, also: HeaderMap::new() }
+                Self { status, code, message, hint: None, also: None }
             }
         }
     }

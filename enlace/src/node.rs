@@ -257,6 +257,9 @@ fn runtime_config(
     config.datawallet_enabled = settings.datawallet_enabled;
     config.content_store = settings.content_store;
     config.storage = settings.storage;
+    if let Some(appwrite) = &settings.appwrite {
+        config.storage.token_retention = appwrite.token_retention;
+    }
     config.peers = settings.peers.as_ref().map(|peers| peers.config(&memory.peer_ports));
     config
 }

@@ -181,10 +181,11 @@ impl Runtime {
         self.node.core.peers.shutdown().await;
         self.node.sync.stop().await;
         self.node.core.background.stop().await;
-        storage::token::flush(&self.node.core).await?;
+        let written = storage::token::flush(&self.node.core).await;
         self.node.core.content_store.close().await;
         let node = self.node.clone();
-        Ok(blocking(move || node.core.store.close()).await?)
+        blocking(move || node.core.store.close()).await?;
+        Ok(written?)
     }
 }
 

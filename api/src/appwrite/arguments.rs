@@ -1,6 +1,7 @@
 //! The arguments of a request: members of its JSON body. Unknown ones mean nothing, and null is absent.
 
 use http::StatusCode;
+use runtime::storage::Change;
 use serde_json::{Map, Value};
 
 use crate::call::Call;
@@ -41,6 +42,18 @@ impl Arguments {
 
     fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// What becomes of a member of something that exists: it stays if it is absent, and null is what `read` makes of nothing.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(super) fn change<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self, &str) -> Result<T, Problem>,
+    ) -> Result<Change<T>, Problem> {
+        if self.0.contains_key(name) { read(self, name).map(Change::To) } else { Ok(Change::Keep) }
     }
 
     /// A text.
@@ -128,6 +141,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_update_tells_null_from_absent() {
+        let mut given = Arguments::from_json(json!({"a": null, "b": "x"}));
+        assert_eq!(given.change("a", Arguments::text).unwrap(), Change::To(None));
+        assert_eq!(given.change("b", Arguments::text).unwrap(), Change::To(Some("x".to_owned())));
+        assert_eq!(given.change("c", Arguments::text).unwrap(), Change::Keep);
+    }
 
     #[test]
     fn null_is_absent_and_other_types_are_refused_by_name() {

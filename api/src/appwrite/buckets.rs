@@ -6,7 +6,7 @@ use runtime::storage::{BucketRequest, Compression};
 use super::arguments::{Arguments, invalid};
 use super::list::ListRequest;
 use super::model::{Bucket, BucketList};
-use super::parameter;
+use super::{NAME, NEW_ID, parameter};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -19,12 +19,12 @@ pub(super) fn update_shape() -> Object {
 
 /// The members of a creation.
 pub(super) fn creation_shape() -> Object {
-    settings(Object::new().required("bucketId", ValueRule::Text(1), "An id, or unique()."))
+    settings(Object::new().required("bucketId", ValueRule::Pattern(NEW_ID), "An id, or unique()."))
 }
 
 fn settings(object: Object) -> Object {
     object
-        .required("name", ValueRule::Text(1), "At most 128 characters.")
+        .required("name", ValueRule::Pattern(NAME), "1 to 128 characters.")
         .optional("permissions", ValueRule::Texts, "Such as read(\"any\").")
         .optional("fileSecurity", ValueRule::Flag, "Whether files have permissions of their own. Default: false.")
         .optional("enabled", ValueRule::Flag, "Whether those who have no key see it. Default: true.")
@@ -71,7 +71,7 @@ pub(super) async fn create(mut call: Call<()>) -> Result<Reply, Problem> {
 pub(super) async fn list(call: Call<()>) -> Result<Reply, Problem> {
     let request = ListRequest::of::<dto::Bucket>(&call)?;
     let storage = call.runtime().storage();
-    let (buckets, total) = request.page(storage.buckets(), |id| storage.bucket(id).ok()).await?;
+    let (buckets, total) = request.page(storage.buckets(), move |id| storage.bucket(id).ok()).await?;
     Ok(Reply::ok(&BucketList { total, buckets: buckets.into_iter().map(Into::into).collect() }))
 }
 

@@ -6,7 +6,7 @@ use runtime::facade::FileChange;
 use super::arguments::Arguments;
 use super::list::ListRequest;
 use super::model::{File, FileList};
-use super::{caller, parameter};
+use super::{NAME, caller, parameter};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -15,7 +15,7 @@ use crate::validation::{Object, ValueRule};
 /// The members of an update.
 pub(super) fn update_shape() -> Object {
     Object::new()
-        .optional("name", ValueRule::Text(1), "At most 128 characters; kept if absent.")
+        .optional("name", ValueRule::Pattern(NAME), "1 to 128 characters; kept if absent.")
         .optional("permissions", ValueRule::Texts, "Such as read(\"any\"); kept if absent.")
         .ignoring_unknown()
 }
@@ -25,7 +25,8 @@ pub(super) async fn list(call: Call<()>) -> Result<Reply, Problem> {
     let request = ListRequest::of::<dto::BucketFile>(&call)?;
     let (storage, caller, bucket) = (call.runtime().storage(), caller(&call), parameter(&call, 0));
     let files = storage.bucket_files(caller, bucket)?;
-    let (files, total) = request.page(files, |id| storage.bucket_file(caller, bucket, id).ok()).await?;
+    let bucket = bucket.to_owned();
+    let (files, total) = request.page(files, move |id| storage.bucket_file(caller, &bucket, id).ok()).await?;
     Ok(Reply::ok(&FileList { total, files: files.into_iter().map(Into::into).collect() }))
 }
 

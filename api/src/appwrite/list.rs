@@ -4,12 +4,14 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 use query::{
-    Attribute as QueryAttribute, Kind, NullBesideCursor, Paging, Record, Schema, Selection, SelectionError, Value,
+    Attribute as QueryAttribute, Kind, NullBesideCursor, Paging, Query, Record, Schema, Selection, SelectionError,
+    Value,
 };
 use runtime::Timestamp;
-use runtime::dto::{Bucket, BucketFile};
+use runtime::dto::{Bucket, BucketFile, FileToken};
 use runtime::facade::List;
 use runtime::storage::{Attribute, Search};
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::arguments::{flag_of, invalid};
@@ -21,6 +23,8 @@ use crate::protocol::is_element;
 pub(super) trait Listed: Send + 'static {
     /// What it can be filtered and ordered by.
     const ATTRIBUTES: &'static [(&'static str, Kind)];
+    /// Those of them that some records have no value for.
+    const NULLABLE: &'static [&'static str];
 
     fn id(&self) -> &str;
     fn sequence(&self) -> u64;
@@ -29,9 +33,10 @@ pub(super) trait Listed: Send + 'static {
 }
 
 macro_rules! listed {
-    ($type:ty, $attributes:expr) => {
+    ($type:ty, $attributes:expr, $nullable:expr) => {
         impl Listed for $type {
             const ATTRIBUTES: &'static [(&'static str, Kind)] = $attributes;
+            const NULLABLE: &'static [&'static str] = $nullable;
 
             fn id(&self) -> &str {
                 self.id.as_str()
@@ -66,7 +71,8 @@ listed!(
         ("encryption", Kind::Boolean),
         ("antivirus", Kind::Boolean),
         ("transformations", Kind::Boolean),
-    ]
+    ],
+    &[]
 );
 listed!(
     BucketFile,
@@ -82,7 +88,32 @@ listed!(
         ("sizeOriginal", Kind::Integer),
         ("chunksTotal", Kind::Integer),
         ("chunksUploaded", Kind::Integer),
-    ]
+    ],
+    &[]
+);
+listed!(
+    FileToken,
+    &[
+        ("$id", Kind::Text),
+        ("$sequence", Kind::Integer),
+        ("$createdAt", Kind::Time),
+        ("$updatedAt", Kind::Time),
+        ("resourceId", Kind::Text),
+        ("resourceType", Kind::Text),
+        ("bucketId", Kind::Text),
+        ("fileId", Kind::Text),
+        ("expire", Kind::Time),
+        ("accessedAt", Kind::Time),
+        ("label", Kind::Text),
+        ("status", Kind::Text),
+        ("notBefore", Kind::Time),
+        ("maxDownloads", Kind::Integer),
+        ("downloads", Kind::Integer),
+        ("remaining", Kind::Integer),
+        ("notify", Kind::Text),
+        ("revokedAt", Kind::Time),
+    ],
+    FileToken::NULLABLE
 );
 
 /// A record for the query language.
@@ -128,21 +159,42 @@ impl ListRequest {
     /// # Errors
     /// 400 for queries that are not in the language, a search that is too long, and a `total` that is not a boolean.
     pub(super) fn of<T: Listed>(call: &Call<()>) -> Result<Self, Problem> {
-        let queries = call.query.iter().filter(|(name, _)| is_element(name, "queries"));
-        let texts: Vec<&str> = queries.map(|(_, text)| text.as_str()).collect();
-        let attributes = T::ATTRIBUTES.iter().map(|(name, kind)| QueryAttribute::new(*name, name, *kind));
-        let list = query::List::parse(&texts, &Schema::new(attributes, read_time));
+        let attribute = |(name, kind): &(&'static str, Kind)| {
+            let attribute = QueryAttribute::new(*name, name, *kind);
+            if T::NULLABLE.contains(name) { attribute.nullable() } else { attribute }
+        };
+        let attributes = T::ATTRIBUTES.iter().map(attribute);
+        let list = query::List::parse(&queries(call), &Schema::new(attributes, read_time));
         let list = list.map_err(|error| invalid("queries", error))?;
         let search = Search::parse(call.query_value("search").unwrap_or_default())?;
         let is_counted = call.query_value("total").map_or(Ok(true), |text| flag_of("total", text))?;
         Ok(Self { list, search, is_counted })
     }
 
-    /// The page that the request asks for. `find` finds the record of the cursor.
+    /// The same for as many records as one list can show.
+    pub(super) fn longest(mut self) -> Self {
+        self.list.limit = query::MAX_LIMIT;
+        self
+    }
+
+    /// The page that the request asks for. `find` finds the record of the cursor. All records may have to be looked at, so this is done
+    /// where blocking is allowed.
     ///
     /// # Errors
     /// 400 for a cursor without its record, and for a list that reaches too far or takes too long; what reading the list fails with.
     pub(super) async fn page<T: Listed>(
+        self,
+        items: List<T>,
+        find: impl FnOnce(&str) -> Option<T> + Send + 'static,
+    ) -> Result<Page<T>, Problem> {
+        let evaluated = spawn_blocking(move || self.evaluate(items, find)).await;
+        evaluated.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Problem::unexpected()),
+        })
+    }
+
+    fn evaluate<T: Listed>(
         &self,
         mut items: List<T>,
         find: impl FnOnce(&str) -> Option<T>,
@@ -156,7 +208,7 @@ impl ListRequest {
         let cursor = self.list.cursor.as_ref().and_then(|cursor| find(&cursor.id)).map(Row);
         let mut selection = Selection::in_order_of_creation(&self.list, paging, cursor).map_err(refused)?;
         let is_in_order = self.list.orders.is_empty();
-        'pages: while let Some(page) = items.next_page().await? {
+        'pages: while let Some(page) = items.next_page_blocking()? {
             for item in page.into_iter().filter(|item| item.is_found_by(&self.search)) {
                 selection.offer(Row(item)).map_err(refused)?;
                 if is_in_order && selection.is_settled() {
@@ -167,6 +219,29 @@ impl ListRequest {
         let page = selection.finish();
         Ok((page.records.into_iter().map(|Row(item)| item).collect(), page.total))
     }
+}
+
+fn queries<C>(call: &Call<C>) -> Vec<&str> {
+    let queries = call.query.iter().filter(|(name, _)| is_element(name, "queries"));
+    queries.map(|(_, text)| text.as_str()).collect()
+}
+
+/// Checks that a request has filters, and no other queries: for what is done with all that match.
+///
+/// # Errors
+/// 400 for a request without a filter, and for one that names an order, a page or attributes.
+pub(super) fn filters_only(call: &Call<()>) -> Result<(), Problem> {
+    let queries = queries(call);
+    if queries.is_empty() {
+        return Err(invalid("queries", "Value must have a filter, such as equal(\"status\", \"expired\")"));
+    }
+    for text in queries {
+        let query: Query = text.parse().map_err(|error| invalid("queries", error))?;
+        if !query.method().is_filter() {
+            return Err(invalid("queries", format!("Value must have filters only, and {} is none", query.method())));
+        }
+    }
+    Ok(())
 }
 
 fn read_time(text: &str) -> Option<i64> {
@@ -193,5 +268,6 @@ mod tests {
         }
         assert_eq!(names(<Bucket as Listed>::ATTRIBUTES), Bucket::ATTRIBUTES);
         assert_eq!(names(<BucketFile as Listed>::ATTRIBUTES), BucketFile::ATTRIBUTES);
+        assert_eq!(names(<FileToken as Listed>::ATTRIBUTES), FileToken::ATTRIBUTES);
     }
 }

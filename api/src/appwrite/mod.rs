@@ -2,7 +2,7 @@
 //!
 //! Buckets and files are those of [`StorageFacade`](runtime::facade::StorageFacade), which has all the rules; here are the forms
 //! that the clients know: their headers, arguments, lists, failures and texts. Who presents no key of the node, or a wrong one, is a
-//! guest, and may do what buckets and files permit to `any` and `guests`.
+//! guest, and may do what buckets and files permit to `any` and `guests`, and what a file token opens.
 //!
 //! Refusals come in this order: an unknown project, a missing scope, an argument, and then what storage says.
 
@@ -13,10 +13,13 @@ mod content;
 mod files;
 mod list;
 mod model;
+mod page;
+mod presented;
 mod preview;
 mod rates;
 mod refusal;
 mod table;
+mod tokens;
 mod upload;
 
 use std::num::NonZeroU32;
@@ -46,8 +49,15 @@ const PROJECT: &str = "x-appwrite-project";
 const GUEST_SCOPES: [&str; 2] = ["files.read", "files.write"];
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "Content-Type, Content-Range, Range, X-Appwrite-Project, X-Appwrite-Key, X-Appwrite-Id, X-Appwrite-Response-Format, \
+     Authorization, X-File-Token, X-Claim, \
      X-SDK-Name, X-SDK-Platform, X-SDK-Language, X-SDK-Version, X-Correlation-Id",
 );
+/// Ids, as the document shows them; the rules are those of [`StorageId`](runtime::storage::StorageId).
+const ID: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$";
+/// Ids of new things.
+const NEW_ID: &str = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,35}|unique\(\))$";
+/// Names.
+const NAME: &str = r"^[\s\S]{1,128}$";
 /// Answers are data, never pages.
 const CONTENT_POLICY: &str = "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none';sandbox";
 /// Clients ask for the type of every answer, also of those without a content, and read JSON from those that have its type.
@@ -81,6 +91,7 @@ pub(crate) fn face(config: &AppwriteConfig) -> Face {
             problem: "AppwriteError",
             security: "appwriteKey",
             key_header: "X-Appwrite-Key",
+            pattern: |name| (name != "claimId").then_some(ID),
             headers: &[("X-Appwrite-Project", "The project; plain URLs name it in the parameter `project`.")],
         },
     }

@@ -1,7 +1,9 @@
 //! Previews of files.
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use runtime::facade::{ContentRequest, WantedPreview};
+use std::ops::ControlFlow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use runtime::facade::WantedPreview;
 use runtime::storage::ContentUse;
 use runtime::storage::preview::parameters::{BORDER_RADIUS, BORDER_WIDTH, GRAVITIES, OUTPUTS, QUALITY, ROTATION, SIZE};
 use runtime::storage::preview::{Answer, Parameters};
@@ -9,7 +11,8 @@ use utoipa::openapi::ObjectBuilder;
 use utoipa::openapi::schema::Type;
 
 use super::arguments::invalid;
-use super::{caller, embeddable, parameter};
+use super::content::{kept, open};
+use super::{caller, embeddable};
 use crate::call::Call;
 use crate::face::QueryParameter;
 use crate::finish::matches_tag;
@@ -17,23 +20,31 @@ use crate::problem::Problem;
 use crate::reply::Reply;
 
 /// Clients may keep a preview for 30 days; its entity tag tells whether it is still the same one.
-const KEPT: HeaderValue = HeaderValue::from_static("private, max-age=2592000");
+const KEPT_SECONDS: u64 = 30 * 24 * 60 * 60;
 /// Whether a preview was rendered for this request.
 pub(super) const CACHE: HeaderName = HeaderName::from_static("x-appwrite-cache");
 
 /// `GET storage/buckets/{bucketId}/files/{fileId}/preview`
 pub(super) async fn preview(call: Call<()>) -> Result<Reply, Problem> {
     let parameters = parameters(&call)?;
-    let (storage, caller) = (call.runtime().storage(), caller(&call));
-    let request = ContentRequest { token: None, used_as: ContentUse::Preview };
-    let content = storage.content(caller, parameter(&call, 0), parameter(&call, 1), request)?;
+    let storage = call.runtime().storage();
+    let content = match open(&call, ContentUse::Preview)? {
+        ControlFlow::Continue(content) => content,
+        ControlFlow::Break(page) => return Ok(page),
+    };
     let wanted = WantedPreview::new(content, parameters);
     let etag = HeaderValue::from_str(&wanted.etag()).map_err(|_| Problem::unexpected())?;
-    let reply = match is_known(&call.headers, &etag) {
-        true => not_modified(&wanted),
-        false => shown(storage.preview(caller, &wanted).await?),
+    let (reply, first) = match is_known(&call.headers, &etag) {
+        true => (not_modified(&wanted), None),
+        false => (shown(storage.preview(caller(&call), &wanted).await?), Some(0)),
     };
-    Ok(embeddable(reply.with(header::ETAG, etag).with(header::CACHE_CONTROL, KEPT)))
+    // It is counted when there is something to send, and before any of it is sent.
+    if call.method != Method::HEAD {
+        storage.use_token(wanted.content(), first).await?;
+    }
+    let now = call.runtime().clock().now();
+    let kept = kept(KEPT_SECONDS, wanted.content().by_token.as_ref(), now);
+    Ok(embeddable(reply.with(header::ETAG, etag).with(header::CACHE_CONTROL, kept)))
 }
 
 /// What the document says of the parameters.

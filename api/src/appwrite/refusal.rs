@@ -1,8 +1,8 @@
 //! Failures in the terms that clients know.
 
 use http::StatusCode;
-use runtime::storage::StorageError;
 use runtime::storage::preview::PreviewError;
+use runtime::storage::{StorageError, TokenRefusal};
 
 use crate::code::FaceCode;
 use crate::problem::Problem;
@@ -42,6 +42,10 @@ impl From<StorageError> for Problem {
             E::NotPermitted(_) | E::TokenOfOtherFile | E::ForeignRoles(_) => {
                 (StatusCode::UNAUTHORIZED, "user_unauthorized")
             }
+            E::Token(refusal) => of_token(*refusal),
+            E::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found"),
+            E::ClaimNotFound => (StatusCode::NOT_FOUND, "token_claim_not_found"),
+            E::TokenRevoked => (StatusCode::CONFLICT, "token_revoked"),
             E::TransformationsDisabled => (StatusCode::FORBIDDEN, "storage_bucket_transformations_disabled"),
             E::FileSizeNotAllowed => (StatusCode::BAD_REQUEST, "storage_invalid_file_size"),
             E::ExtensionNotAllowed => (StatusCode::BAD_REQUEST, "storage_file_type_unsupported"),
@@ -78,6 +82,19 @@ fn of_preview(error: &PreviewError) -> Option<(StatusCode, &'static str)> {
         P::Busy | P::TimeExceeded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "general_unknown"),
         _ => return None,
     })
+}
+
+/// What whoever presents a file token is told. To the first two belong codes of one length.
+fn of_token(refusal: TokenRefusal) -> (StatusCode, &'static str) {
+    match refusal {
+        TokenRefusal::Expired => (StatusCode::UNAUTHORIZED, "token_expired"),
+        TokenRefusal::NotYetValid => (StatusCode::UNAUTHORIZED, "token_not_yet_valid"),
+        TokenRefusal::NotAllowed => (StatusCode::UNAUTHORIZED, "user_unauthorized"),
+        TokenRefusal::Exhausted => (StatusCode::CONFLICT, "token_exhausted"),
+        TokenRefusal::TooManyClaims => (StatusCode::CONFLICT, "token_too_many_claims"),
+        TokenRefusal::ClaimRequired => (StatusCode::CONFLICT, "token_claim_required"),
+        _ => (StatusCode::UNAUTHORIZED, "token_invalid"),
+    }
 }
 
 /// The node or its backbone failed. If the backbone refuses the node, the caller can do nothing about it.
@@ -123,6 +140,9 @@ mod tests {
             (PreviewError::TimeExceeded { seconds: 1 }.into(), 503, "general_unknown"),
             (PreviewError::Failed.into(), 500, "general_unknown"),
             (PreviewError::Load(Arc::new(StorageError::FileNotFound)).into(), 404, "storage_file_not_found"),
+            (StorageError::Token(TokenRefusal::Invalid), 401, "token_invalid"),
+            (StorageError::Token(TokenRefusal::Expired), 401, "token_expired"),
+            (StorageError::Token(TokenRefusal::Exhausted), 409, "token_exhausted"),
             (StorageError::Node(Error::InvalidPayload), 400, "general_argument_invalid"),
             (StorageError::Node(Error::Stopped), 500, "general_unknown"),
             (StorageError::Node(Error::RecordNotFound("File")), 500, "general_unknown"),

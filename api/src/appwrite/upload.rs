@@ -12,7 +12,7 @@ use tokio_util::io::StreamReader;
 
 use super::arguments::{invalid, not_optional};
 use super::model::File;
-use super::{caller, parameter};
+use super::{NEW_ID, caller, parameter};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::protocol::Body;
@@ -29,7 +29,7 @@ const MAX_TEXTS: usize = 128 * 1024;
 /// The fields of a form beside the file.
 pub(super) fn form() -> Object {
     Object::new()
-        .required("fileId", ValueRule::Text(1), "An id, or unique().")
+        .required("fileId", ValueRule::Pattern(NEW_ID), "An id, or unique().")
         .optional("permissions", ValueRule::Texts, "Such as read(\"any\").")
         .optional("folder", ValueRule::Text(0), "Segments, separated by slashes.")
         .ignoring_unknown()

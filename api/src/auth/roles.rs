@@ -3,9 +3,11 @@
 //! A granted role is a pattern of segments joined by `:`. `*` stands for exactly one segment, `**` for one or more, and
 //! the whole role has to match: `core:*` covers `core:files`, not `core:requests:incoming`.
 
-/// The roles a key was given.
+use std::sync::Arc;
+
+/// The roles a key was given. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Roles(Vec<Vec<String>>);
+pub(crate) struct Roles(Arc<[Vec<String>]>);
 
 /// The role that a route needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

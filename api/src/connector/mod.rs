@@ -49,6 +49,7 @@ pub(crate) fn face(dialect: Dialect) -> Face {
             problem: "ErrorBody",
             security: "apiKey",
             key_header: "X-API-KEY",
+            pattern: |_| None,
             headers: &[],
         },
     }

@@ -78,6 +78,7 @@ fn notes() -> Face {
             problem: "Note",
             security: "notesKey",
             key_header: "X-Notes-Key",
+            pattern: |_| None,
             headers: &[],
         },
     }

@@ -68,7 +68,8 @@ fn describe(face: &Face, resource: &Resource, operation: &face::Operation) -> Op
         .tag(format!("{area} ({})", face.path_prefix()));
     let headers = face.schemas.headers.iter().copied().map(header);
     let conditions = conditions(&description.output);
-    for parameter in parameters(resource.path, &description.input).into_iter().chain(headers).chain(conditions) {
+    let own = parameters(face, resource.path, &description.input);
+    for parameter in own.into_iter().chain(headers).chain(conditions) {
         builder = builder.parameter(parameter);
     }
     if let Some(body) = request_body(&description.input) {
@@ -76,12 +77,13 @@ fn describe(face: &Face, resource: &Resource, operation: &face::Operation) -> Op
     }
     let responses = ResponsesBuilder::new()
         .responses_from_iter([(status(&description.output), success(face, operation))])
+        .responses_from_iter(found(face, &description.output))
         .responses_from_iter(parts(&description.output))
         .response("default", json_response("A failure", reference(face.schemas.problem)));
     builder.responses(responses).build()
 }
 
-fn parameters(path: &str, input: &Input) -> Vec<ParameterBuilder> {
+fn parameters(face: &Face, path: &str, input: &Input) -> Vec<ParameterBuilder> {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let parameter = |name: &str, place, schema: ObjectBuilder| {
         let required = if place == ParameterIn::Path { Required::True } else { Required::False };
@@ -89,7 +91,7 @@ fn parameters(path: &str, input: &Input) -> Vec<ParameterBuilder> {
     };
     let mut all = Vec::new();
     let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-    all.extend(names.map(|name| parameter(name, ParameterIn::Path, text())));
+    all.extend(names.map(|name| parameter(name, ParameterIn::Path, text().pattern((face.schemas.pattern)(name)))));
     match input {
         Input::Query(fields) => all.extend(fields.iter().map(|field| parameter(field, ParameterIn::Query, text()))),
         Input::Flags(names) => {
@@ -174,7 +176,7 @@ fn status(output: &Output) -> &'static str {
     match output {
         Output::Nothing => "204",
         Output::One(_) | Output::Many(_) | Output::Content | Output::Image | Output::Lines(_) => "200",
-        Output::New(_) => "201",
+        Output::New(_) | Output::NewOrFound(_) => "201",
     }
 }
 
@@ -187,7 +189,7 @@ fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
             let list = ArrayBuilder::new().items(reference(name)).build();
             json_response("Found", enveloped(Schema::Array(list).into()))
         }
-        Output::New(name) => json_response("Created", enveloped(reference(name))),
+        Output::New(name) | Output::NewOrFound(name) => json_response("Created", enveloped(reference(name))),
         Output::Lines(names) => {
             let line = names.into_iter().fold(OneOfBuilder::new(), |line, name| line.item(reference(name)));
             let content = ContentBuilder::new().schema(Some(Schema::OneOf(line.build()))).build();
@@ -206,6 +208,12 @@ fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
         return response.content("image/png", picture);
     }
     response
+}
+
+/// The answer where the new thing is there already.
+fn found(face: &Face, output: &Output) -> Option<(&'static str, ResponseBuilder)> {
+    let Output::NewOrFound(name) = output else { return None };
+    Some(("200", json_response("It is there already", (face.schemas.enveloped)(reference(name)))))
 }
 
 fn image() -> ResponseBuilder {

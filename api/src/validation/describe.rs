@@ -32,10 +32,14 @@ fn describe_rule(rule: &ValueRule, description: &str) -> Schema {
         ValueRule::Any => object(Type::Object).schema_type(SchemaType::AnyValue).into(),
         ValueRule::Text(0) => text().into(),
         ValueRule::Text(minimum) => text().min_length(Some(*minimum)).into(),
+        ValueRule::Pattern(pattern) => text().pattern(Some(*pattern)).into(),
         ValueRule::Choice(choices) => text().enum_values(Some(choices.iter().copied())).into(),
         ValueRule::Flag | ValueRule::NullableFlag => object(Type::Boolean).into(),
         ValueRule::OnlyTrue => object(Type::Boolean).enum_values(Some([true])).into(),
-        ValueRule::DateTime => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into(),
+        ValueRule::DateTime => {
+            let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+            text().format(Some(format)).examples([DATE_TIME]).into()
+        }
         ValueRule::Address => text().pattern(Some(anchored(ADDRESS_PATTERN))).into(),
         ValueRule::Id(prefix) => text().pattern(Some(anchored(&id_pattern(prefix)))).into(),
         ValueRule::Number => object(Type::Integer).minimum(Some(0)).into(),
@@ -67,6 +71,9 @@ fn describe_rule(rule: &ValueRule, description: &str) -> Schema {
         },
     }
 }
+
+/// Where a time is asked for, it has to be a later one.
+const DATE_TIME: &str = "2099-01-31T12:00:00.000Z";
 
 fn anchored(pattern: &str) -> String {
     format!("^({pattern})$")

@@ -20,7 +20,7 @@ impl ValueRule {
                     rule.check_kind(value)
                 }
             }
-            Self::Text(_) | Self::Id(_) => text(value).map(|_| ()),
+            Self::Text(_) | Self::Pattern(_) | Self::Id(_) => text(value).map(|_| ()),
             Self::Choice(choices) => text(value)
                 .and_then(|text| require(choices.contains(&text), &format!("must be one of {}", choices.join(", ")))),
             Self::NullableFlag | Self::Flag => flag(value).map(|_| ()),

@@ -34,6 +34,8 @@ pub(crate) enum ValueRule {
     Any,
     /// A text with at least so many characters.
     Text(usize),
+    /// A text; what it may be beyond this pattern, its type says.
+    Pattern(&'static str),
     /// One of these texts.
     Choice(&'static [&'static str]),
     /// A boolean.

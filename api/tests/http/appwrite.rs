@@ -16,8 +16,8 @@ pub(crate) const PART: usize = 5 * 1024 * 1024;
 
 /// A client of one node.
 pub(crate) struct Client {
-    router: Router,
-    key: Option<&'static str>,
+    pub(crate) router: Router,
+    pub(crate) key: Option<&'static str>,
 }
 
 impl Client {
@@ -80,7 +80,7 @@ impl Client {
     }
 }
 
-const FILE: &[u8] = b"name=\"file\"; filename=\"data.bin\"";
+pub(crate) const FILE: &[u8] = b"name=\"file\"; filename=\"data.bin\"";
 
 pub(crate) fn told(answer: &Answer) -> (u16, String) {
     let body = answer.json();
@@ -94,7 +94,7 @@ pub(crate) fn refused(status: u16, kind: &str) -> (u16, String) {
     (status, kind.to_owned())
 }
 
-fn query(of: &Value) -> String {
+pub(crate) fn query(of: &Value) -> String {
     percent_encoding::utf8_percent_encode(&of.to_string(), percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 

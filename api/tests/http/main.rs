@@ -3,6 +3,7 @@
 
 mod appwrite;
 mod encodings;
+mod file_tokens;
 mod garbage;
 mod lasting;
 mod lists;

@@ -8,7 +8,9 @@ use axum::body::Body;
 use backbone_mock::Backbone;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
-use runtime::{BackboneConfig, Config, ContentStoreConfig, PeerConfig, Runtime, Secret};
+use runtime::{
+    BackboneConfig, Clock, Config, ContentStoreConfig, ManualClock, PeerConfig, Runtime, Secret, SystemClock,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -65,7 +67,16 @@ impl TestNode {
         };
         let content_store = Some(ContentStoreConfig::new(max_size));
         let change = |config| Config { peers: Some(peers), content_store, ..config };
-        Self::start_with(backbone, backbone_dir, change).await
+        Self::start_with(backbone, backbone_dir, change, Arc::new(SystemClock)).await
+    }
+
+    /// A node whose clock begins with the current time, and is told when to advance.
+    pub(crate) async fn with_clock() -> (Self, Arc<ManualClock>) {
+        let backbone_dir = Arc::new(tempfile::tempdir().unwrap());
+        let config = backbone_mock::Config::new(backbone_dir.path()).with_client("test", "test");
+        let backbone = Arc::new(Backbone::start(config).await.unwrap());
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        (Self::start_with(backbone, backbone_dir, |config| config, clock.clone()).await, clock)
     }
 
     /// Two nodes on one backbone.
@@ -76,18 +87,19 @@ impl TestNode {
     }
 
     async fn start_at(backbone: Arc<Backbone>, backbone_dir: Arc<TempDir>) -> Self {
-        Self::start_with(backbone, backbone_dir, |config| config).await
+        Self::start_with(backbone, backbone_dir, |config| config, Arc::new(SystemClock)).await
     }
 
     async fn start_with(
         backbone: Arc<Backbone>,
         backbone_dir: Arc<TempDir>,
         change: impl FnOnce(Config) -> Config,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
         let config =
             Config::new(data_dir.path().join("node"), BackboneConfig::new(backbone.url(), "test", Secret::new("test")));
-        let runtime = Runtime::builder(change(config)).start().await.unwrap();
+        let runtime = Runtime::builder(change(config)).clock(clock).start().await.unwrap();
         Self { runtime, backbone, data_dir, backbone_dir }
     }
 

@@ -1,5 +1,6 @@
 //! `/v1`: previews of files as clients of Appwrite ask for them.
 
+use futures_util::future::join_all;
 use http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -209,4 +210,57 @@ async fn what_is_no_image_or_too_large_a_file_has_an_icon() {
     assert_eq!(size(&world.preview("large", "output=png").await), (512, 512));
     let header = world.preview("large", "output=png").await;
     assert_eq!(header.headers[header::CACHE_CONTROL], "private, max-age=2592000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn previews_without_a_place_are_refused_for_some_seconds() {
+    let world = World::new().await;
+    world.put("photo", "photo.png", &png(64, 40, [200, 100, 0])).await;
+    let queries: Vec<String> = (0..60).map(|number| format!("width={}", 20 + number)).collect();
+    let answers = join_all(queries.iter().map(|query| world.preview("photo", query))).await;
+    let (done, others): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == StatusCode::OK);
+    // Guests have two places, and 24 of those where previews wait.
+    assert!(done.len() >= 26 && !others.is_empty(), "{}", done.len());
+    for answer in others {
+        assert_eq!(told(answer), refused(503, "general_unknown"));
+        assert_eq!(of(answer, "retry-after"), "5");
+    }
+    for query in &queries[50..] {
+        assert_eq!(world.preview("photo", query).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_gives_previews_of_its_file_within_its_limits() {
+    let world = World::new().await;
+    world.put("photo", "photo.png", &png(640, 400, [200, 100, 0])).await;
+    world.change(json!({"name": "Docs", "permissions": []})).await;
+    let secret = async |body: Value| {
+        let answer = world.client.json(Method::POST, "/v1/tokens/buckets/docs/files/photo", &body).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json());
+        answer.json()["secret"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(told(&world.preview("photo", "").await), refused(401, "user_unauthorized"));
+    let all = "width=300&height=100&borderRadius=50&opacity=0.5&rotation=45&output=png";
+    let any = secret(json!({})).await;
+    let given = world.preview("photo", &format!("{all}&token={any}")).await;
+    assert_eq!((size(&given), of(&given, "cache-control")), ((284, 284), "private, max-age=2592000"));
+    assert_eq!(
+        of(&world.client.get(&format!("{BUCKETS}/docs/files/photo/preview?{all}")).await, "x-appwrite-cache"),
+        "hit"
+    );
+    let header =
+        world.guest.ranged(&format!("{BUCKETS}/docs/files/photo/preview?{all}"), &[("x-file-token", &any)]).await;
+    assert_eq!((of(&header, "x-appwrite-cache"), &header.body), ("hit", &given.body));
+
+    let viewer = secret(json!({"allow": ["view"]})).await;
+    assert_eq!(told(&world.preview("photo", &format!("token={viewer}")).await), refused(401, "user_unauthorized"));
+    let once = secret(json!({"maxDownloads": 1})).await;
+    let path = format!("{BUCKETS}/docs/files/photo/preview?width=9&token={once}");
+    assert_eq!(told(&world.guest.get(&path).await), refused(409, "token_claim_required"));
+    let head = world.guest.send(Request::head(&path).body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0), "it uses nothing");
+    let used = world.guest.ranged(&path, &[("x-claim", "auto")]).await;
+    assert_eq!((size(&used), of(&used, "cache-control")), ((9, 5), "private, no-store"));
+    assert_eq!(told(&world.guest.ranged(&path, &[("x-claim", "auto")]).await), refused(409, "token_exhausted"));
 }

@@ -188,9 +188,15 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "enlace.appwrite.guestWritesPerMinute",
-        ValueForm::Number,
+        ValueForm::SmallNumber,
         "60",
         "how often an address without a key may write at a URL of `/v1` in a minute; 0 for no limit",
+    ),
+    key(
+        "enlace.appwrite.tokenRetention",
+        ValueForm::SmallNumber,
+        "30",
+        "days for which tokens of `/v1` are kept after they have expired or were revoked",
     ),
     key("enlace.appwrite.keys.<name>.key", ValueForm::Secret, "", "a further key for `/v1`"),
     key(

@@ -104,6 +104,8 @@ pub(crate) struct AppwriteSettings {
     pub(crate) key_file: Option<PathBuf>,
     /// How often those without a key may write in a minute, by source and URL; 0 for as often as they like.
     pub(crate) guest_writes_per_minute: u32,
+    /// How long tokens are kept after they have ended.
+    pub(crate) token_retention: Duration,
     /// Keys from the configuration, by name. Their scopes are those of Appwrite.
     pub(crate) keys: Vec<ApiKeySettings>,
 }
@@ -240,6 +242,7 @@ struct AppwriteTree {
     project: String,
     key_file: Option<PathBuf>,
     guest_writes_per_minute: u32,
+    token_retention: u32,
     #[serde(default)]
     keys: BTreeMap<String, AppwriteKey>,
 }
@@ -475,7 +478,7 @@ fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSetti
     if !tree.enabled {
         return None;
     }
-    let AppwriteTree { project, key_file, guest_writes_per_minute, keys: named, .. } = tree;
+    let AppwriteTree { project, key_file, guest_writes_per_minute, token_retention, keys: named, .. } = tree;
     if project.is_empty() {
         problems.note::<()>(Err(problem("enlace.appwrite.project", "must not be empty")));
     }
@@ -487,7 +490,8 @@ fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSetti
             keys.push(ApiKeySettings { name, place, key: Secret::new(key), expires_at: None, scopes });
         }
     }
-    Some(AppwriteSettings { project, key_file, guest_writes_per_minute, keys })
+    let token_retention = Duration::from_secs(u64::from(token_retention) * 24 * 60 * 60);
+    Some(AppwriteSettings { project, key_file, guest_writes_per_minute, token_retention, keys })
 }
 
 /// Where keys of `/v1` are.
@@ -505,6 +509,7 @@ fn api_key(name: String, place: String, given: ApiKey) -> Result<ApiKeySettings,
 
 #[cfg(test)]
 mod tests {
+    use runtime::StorageConfig;
     use serde_json::json;
 
     use super::super::Configuration;
@@ -631,6 +636,7 @@ mod tests {
         let read = appwrite(json!({"keys": {"a": {"key": "k", "scopes": ["files.read"]}, "b": {"key": "l"}}}));
         let read = read.unwrap().unwrap();
         assert_eq!((read.project.as_str(), read.keys.len()), ("enlace", 2));
+        assert_eq!(read.token_retention, StorageConfig::DEFAULT_TOKEN_RETENTION);
         assert_eq!(read.keys[0].scopes.as_deref(), Some(&["files.read".to_owned()][..]));
         assert_eq!(read.keys[1].scopes, None);
         assert_eq!(read.guest_writes_per_minute, 60);

@@ -26,6 +26,12 @@ impl WantedPreview {
         Self { content, parameters }
     }
 
+    /// The content that it is made of.
+    #[must_use]
+    pub fn content(&self) -> &BucketContent {
+        &self.content
+    }
+
     /// An entity tag with its quotes, known without rendering. It is weak, since another version of this program may write the same picture in
     /// other bytes.
     #[must_use]

@@ -154,7 +154,6 @@ impl StorageFacade {
         let bucket = self.bucket_for(&view, caller, bucket)?;
         let found = records::file(&view, bucket.number, file.as_str())?;
         let file = access::tokens(Action::Read, caller, &bucket, found)?;
-        drop(view);
         let shown = shown_by(core);
         Ok(self.list(token::of_file(file.bucket, file.number), move |view, number: u64| {
             token::at(view, number)?.map_or(Ok(None), |token| shown(view, token))

@@ -118,7 +118,8 @@ impl NewToken {
         let replaced = self.replaces.map(|Replaced { id, used }| {
             (id, Rotation { to: created.id.clone(), used, limit: self.terms.max_downloads, is_complete: false })
         });
-        let stored = Some((record.to_object(&created.id), &settings, replaced)).filter(|_| !self.ephemeral);
+        let object = record.to_object(&created.id);
+        let stored = (!self.ephemeral).then(|| Remembered { object, settings: settings.clone(), replaced });
         remember(core, &created.id, stored, held).await?;
         if let Some(addressee) = &record.for_identity {
             core.peers.hint(addressee);
@@ -143,13 +144,16 @@ pub(crate) fn check_beginning(not_before: Option<Timestamp>, expires_at: Timesta
     }
 }
 
+/// What is stored of a token that was just created.
+struct Remembered {
+    object: Object,
+    settings: TokenSettings,
+    /// The token that it replaces, with what is noted there.
+    replaced: Option<(TokenId, Rotation)>,
+}
+
 /// Stores a token that was just created with its settings, what it replaces, and what is held of it for peers, in one commit.
-async fn remember(
-    core: &Core,
-    id: &TokenId,
-    stored: Option<(Object, &TokenSettings, Option<(TokenId, Rotation)>)>,
-    held: Option<HeldToken>,
-) -> Result<()> {
+async fn remember(core: &Core, id: &TokenId, stored: Option<Remembered>, held: Option<HeldToken>) -> Result<()> {
     let hold = |view: &View<'_>, batch: &mut Batch| {
         let Some(held) = held else { return Ok(()) };
         let mut edit = Edit::of(view, batch)?;
@@ -157,7 +161,7 @@ async fn remember(
         Ok(edit.finish()?)
     };
     match stored {
-        Some((object, settings, replaced)) => {
+        Some(Remembered { object, settings, replaced }) => {
             let also = |view: &View<'_>, batch: &mut Batch| {
                 settings.put(batch, id)?;
                 if let Some((old, rotation)) = replaced {

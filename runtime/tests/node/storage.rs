@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use backbone_mock::fault::{Fault, Matching};
 use http::{Method, StatusCode};
-use runtime::dto::{BucketFile, FileFormat};
-use runtime::facade::{BucketContent, ContentRequest, FileChange, Ownership, StorageFacade};
+use runtime::dto::{BucketFile, FileFormat, FileToken};
+use runtime::facade::{BucketContent, ContentRequest, FileChange, Ownership, StorageFacade, TokenUse};
 use runtime::storage::{
-    Action, BucketRequest, Caller, ContentUse, MAX_UPLOADS, NewBucketFile, PART_LENGTH, PartRange, Search,
-    StorageError, StorageResult, TokenOf, UPLOAD_IDLE, UPLOAD_LIFETIME, UploadedFile, parts_of,
+    Action, BucketRequest, Caller, ContentUse, Counting, FileTokenRequest, MAX_UPLOADS, NewBucketFile, PART_LENGTH,
+    PartRange, PresentedToken, Search, StorageError, StorageResult, TokenRefusal, UPLOAD_IDLE, UPLOAD_LIFETIME,
+    UploadedFile, parts_of,
 };
 use runtime::{Config, Runtime, StorageConfig};
 use tokio::io::AsyncReadExt as _;
@@ -58,8 +59,19 @@ fn seen(storage: &StorageFacade, id: &str) -> StorageResult<BucketFile> {
     storage.bucket_file(Caller::Key, BUCKET, id)
 }
 
-fn opened(storage: &StorageFacade, caller: Caller, id: &str, token: Option<TokenOf>) -> StorageResult<BucketContent> {
-    storage.content(caller, BUCKET, id, ContentRequest { token, used_as: ContentUse::Original })
+fn opened(
+    storage: &StorageFacade,
+    caller: Caller,
+    id: &str,
+    token: Option<&FileToken>,
+) -> StorageResult<BucketContent> {
+    let token = token
+        .map(|token| TokenUse { token: PresentedToken::read(token.secret.expose()), counting: Counting::Unclaimed });
+    storage.content(caller, BUCKET, id, ContentRequest { token, used_as: ContentUse::View })
+}
+
+async fn token_on(storage: &StorageFacade, id: &str) -> FileToken {
+    storage.create_file_token(Caller::Key, BUCKET, id, FileTokenRequest::default()).await.unwrap()
 }
 
 async fn content_of(storage: &StorageFacade, id: &str) -> Vec<u8> {
@@ -162,6 +174,8 @@ async fn a_file_in_a_bucket_is_an_ordinary_file() {
     assert_eq!(bytes_of(&node, own).await.unwrap(), content);
     assert_eq!(storage.bucket_file_of(&own.id).unwrap(), Some(file.clone()));
 
+    let old_token = token_on(&storage, "one").await;
+    opened(&storage, Caller::Guest, "one", Some(&old_token)).unwrap();
     // Whoever removes the ordinary file removes the entry.
     node.files().delete_file(&own.id).await.unwrap();
     assert!(matches!(seen(&storage, "one"), Err(StorageError::FileNotFound)));
@@ -169,10 +183,10 @@ async fn a_file_in_a_bucket_is_an_ordinary_file() {
 
     let again = put(&node, "one", b"b").await.unwrap();
     assert!(again.sequence > file.sequence);
-    let old_token = Some(TokenOf { bucket: storage.bucket(BUCKET).unwrap().sequence, file: file.sequence });
-    assert!(matches!(opened(&storage, Caller::Guest, "one", old_token), Err(StorageError::TokenOfOtherFile)));
-    let token = old_token.map(|token| TokenOf { file: again.sequence, ..token });
-    opened(&storage, Caller::Guest, "one", token).unwrap();
+    let inherited = opened(&storage, Caller::Guest, "one", Some(&old_token));
+    assert!(matches!(inherited, Err(StorageError::Token(TokenRefusal::Invalid))));
+    let token = token_on(&storage, "one").await;
+    opened(&storage, Caller::Guest, "one", Some(&token)).unwrap();
 
     storage.delete_bucket_file(Caller::Key, BUCKET, "one").await.unwrap();
     assert!(ordinary(&node).await.is_empty());
@@ -535,4 +549,22 @@ async fn a_file_that_has_expired_at_the_backbone_is_not_found() {
     world.clock.advance(Duration::from_secs(400 * 24 * 60 * 60));
     let read = storage.read(&found, None).await.err().unwrap();
     assert!(matches!(read, StorageError::FileNotFound), "{read}");
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_token_is_there_after_a_stop() {
+    let world = World::new().await;
+    let node = with_bucket(&world).await;
+    let storage = node.storage();
+    put(&node, "one", b"a").await.unwrap();
+    let token = token_on(&storage, "one").await;
+    world.clock.advance(Duration::from_secs(1));
+    let content = opened(&storage, Caller::Guest, "one", Some(&token)).unwrap();
+    storage.use_token(&content, Some(0)).await.unwrap();
+    let used = storage.file_token(token.id.as_str()).unwrap();
+    assert!(used.accessed_at.is_some_and(|at| at > token.created_at));
+    drop(storage);
+    stop(node).await;
+    let node = world.start(larger(&world)).await.unwrap();
+    assert_eq!(node.storage().file_token(token.id.as_str()).unwrap(), used);
 }

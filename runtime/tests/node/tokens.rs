@@ -566,3 +566,23 @@ async fn a_replaced_token_ends_and_the_new_one_has_the_uses_that_are_left() {
     assert!(alice.tokens().rotate_token(&spent.id).await.unwrap_err().to_string().contains("higher limit"));
     assert_eq!(code(bob.tokens().rotate_token(&token.id).await), "error.runtime.notSupported");
 }
+
+#[tokio::test]
+async fn a_node_that_reads_faster_than_claims_are_made_for_it_reads_without_and_is_counted_once() {
+    let rate = backbone_mock::Rate { burst: 1, interval: Duration::from_secs(3600) };
+    let limit = |config: &mut backbone_mock::Config| {
+        (config.limits.rates.anonymous_reads, config.limits.rates.loopback_factor) = (rate, 1);
+    };
+    let world = World::with(limit).await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    // The first one is read under a claim, which is all there are.
+    for reads in [1, 2, 2] {
+        let token = alice.tokens().create_own_token(counted(&world, 1)).await.unwrap();
+        let request = LoadPeerToken { reference: token.reference.url.clone(), ephemeral: true, password: None };
+        for _ in 0..reads {
+            bob.tokens().load_peer_token(request.clone()).await.unwrap();
+        }
+        let terms = expect(&alice, &token.id, TokenStatus::Exhausted).await;
+        assert_eq!(terms.committed_uses + terms.leased_uses, 1);
+    }
+}

@@ -41,6 +41,13 @@ export class Running {
         return this.child.pid;
     }
 
+    /** Ends the process without asking it and resolves once it has ended. */
+    async kill() {
+        const ended = new Promise((resolve) => this.child.once("exit", resolve));
+        this.child.kill("SIGKILL");
+        await ended;
+    }
+
     /** Asks the process to end and resolves once it has. */
     async stop() {
         if (this.child.exitCode !== null || this.child.signalCode !== null) return;

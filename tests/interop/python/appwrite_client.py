@@ -1,9 +1,12 @@
-"""The published Appwrite SDK for Python drives buckets, files and their contents at a node. Arguments: endpoint, project; the key is in ENLACE_APPWRITE_KEY."""
+"""The published Appwrite SDK for Python drives buckets, files, their contents and tokens at a node. Arguments: endpoint, project; the key is in ENLACE_APPWRITE_KEY."""
 
 import hashlib
 import os
 import struct
 import sys
+import urllib.error
+import urllib.parse
+import urllib.request
 import zlib
 
 from appwrite.client import Client
@@ -16,13 +19,50 @@ from appwrite.permission import Permission
 from appwrite.query import Query
 from appwrite.role import Role
 from appwrite.services.storage import Storage
+from appwrite.services.tokens import Tokens
 
 PART = 5 * 1024 * 1024
 
 
-def storage_of(endpoint, project, key=None):
+def client_of(endpoint, project, key=None):
     client = Client().set_endpoint(endpoint).set_project(project)
-    return Storage(client.set_key(key) if key else client)
+    return client.set_key(key) if key else client
+
+
+def fetched(endpoint, project, file, secret):
+    """The status and the content that somebody without a key gets."""
+    query = urllib.parse.urlencode({"project": project, "token": secret})
+    try:
+        with urllib.request.urlopen(f"{endpoint}/storage/buckets/closed/files/{file}/download?{query}") as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, b""
+
+
+def tokens_are_managed_and_used(endpoint, project, key):
+    storage, tokens = Storage(client_of(endpoint, project, key)), Tokens(client_of(endpoint, project, key))
+    guest = Tokens(client_of(endpoint, project))
+    storage.create_bucket("closed", "Closed")
+    storage.create_file("closed", "f", InputFile.from_bytes(b"shared text", filename="a.txt"))
+    token = tokens.create_file_token("closed", "f", expire="2130-01-31")
+    assert (token.resourceid, token.resourcetype, token.accessedat) == ("closed:f", "files", ""), token
+    assert token.expire == "2130-01-31T00:00:00.000+00:00" and token.secret, token
+    assert tokens.get(token.id).secret == token.secret
+    assert tokens.create_file_token("closed", "f").expire == ""
+    listed = tokens.list("closed", "f", queries=[Query.is_not_null("expire"), Query.order_desc("$createdAt")])
+    assert (listed.total, [found.id for found in listed.tokens]) == (1, [token.id]), listed
+    assert fetched(endpoint, project, "f", token.secret) == (200, b"shared text")
+    assert fetched(endpoint, project, "f", token.secret[:-1])[0] == 401
+    assert tokens.get(token.id).accessedat != ""
+    assert tokens.update(token.id, expire="2131-01-31").secret == token.secret
+    assert tokens.update(token.id).expire == ""
+    refused(lambda: tokens.create_file_token("closed", "f", expire="2020-01-01"), 400, "general_argument_invalid")
+    refused(lambda: guest.create_file_token("closed", "f"), 401, "general_unauthorized_scope")
+    refused(lambda: guest.list("closed", "f"), 401, "general_unauthorized_scope")
+    tokens.delete(token.id)
+    assert fetched(endpoint, project, "f", token.secret)[0] == 401
+    refused(lambda: tokens.delete(token.id), 404, "token_not_found")
+    refused(lambda: tokens.get(token.id), 404, "token_not_found")
 
 
 def refused(call, code, kind):
@@ -51,7 +91,7 @@ def png_size(image):
 
 
 def main(endpoint, project, key):
-    storage, guest = storage_of(endpoint, project, key), storage_of(endpoint, project)
+    storage, guest = Storage(client_of(endpoint, project, key)), Storage(client_of(endpoint, project))
     bucket = storage.create_bucket("py", "Python", permissions=[Permission.read(Role.any())])
     assert (bucket.id, bucket.maximumfilesize) == ("py", 30_000_000), bucket
     assert storage.get_bucket("py").permissions == ['read("any")']
@@ -82,6 +122,7 @@ def main(endpoint, project, key):
     large = storage.create_file("py", "large", InputFile.from_bytes(content, filename="large.bin"))
     assert (large.chunksuploaded, large.chunkstotal, large.sizeactual) == (4, 4, len(content)), large
     assert storage.get_file_download("py", "large") == content
+    tokens_are_managed_and_used(endpoint, project, key)
 
     storage.delete_file("py", "f1")
     refused(lambda: storage.get_file("py", "f1"), 404, "storage_file_not_found")

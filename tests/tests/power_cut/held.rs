@@ -46,7 +46,7 @@ impl Sharer {
     async fn new(world: &World, terms: &Terms) -> Self {
         let mut machine = Machine::new(&world.directory("node"), terms.shim.clone(), terms.omit).unwrap();
         machine.set(PEERS_ENABLED, "true");
-        machine.set("enlace__peers__limits__requestsPerSecond", "100000");
+        machine.set("enlace__peers__limits__requestsPerSecond", "10000");
         let source = world.directory("source");
         std::fs::write(&source, vec![7; 100_000]).unwrap();
         Self { machine, source, backbone: world.backbone().await }

@@ -1,0 +1,91 @@
+//! Pages for people who open the URL of a token whose uses are counted. Looking at one uses nothing: only its button does, and
+//! programs that look at links for previews press none.
+
+use http::{HeaderValue, StatusCode, header};
+use runtime::storage::ContentUse;
+
+use crate::call::Call;
+use crate::problem::Problem;
+use crate::reply::Reply;
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const NOT_KEPT: HeaderValue = HeaderValue::from_static("private, no-store");
+/// The form goes to this node, and nothing else does anything.
+const POLICY: &str =
+    "default-src 'none';style-src 'unsafe-inline';base-uri 'none';form-action 'self';frame-ancestors 'none'";
+
+/// Whether a person opened the URL in a browser.
+pub(super) fn is_wanted(call: &Call<()>) -> bool {
+    let accepted = call.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut types = accepted.split(',').filter_map(|range| range.split(';').next());
+    types.any(|media| media.trim().eq_ignore_ascii_case("text/html"))
+}
+
+/// A page with a button that uses the token, and then leads to the content.
+pub(super) fn offer(call: &Call<()>, secret: &str, used_as: ContentUse) -> Reply {
+    let (then, button) = match used_as {
+        ContentUse::Download => ("download", "Download"),
+        ContentUse::View | ContentUse::Preview => ("view", "Open"),
+    };
+    // A guest's browser names the project in the URL.
+    let project = call.query_value("project").map_or(String::new(), |project| format!("?project={}", encoded(project)));
+    let body = format!(
+        "<p>This link can be used a limited number of times. The button uses it once.</p>\n\
+         <form method=\"post\" action=\"/v1/tokens/claims{}\">\n\
+         <input type=\"hidden\" name=\"token\" value=\"{}\">\n\
+         <input type=\"hidden\" name=\"then\" value=\"{then}\">\n\
+         <button>{button}</button>\n</form>",
+        escaped(&project),
+        escaped(secret),
+    );
+    page(StatusCode::OK, "A file for you", &body)
+}
+
+/// Why the button does not lead to the content.
+pub(super) fn refused(problem: &Problem) -> Reply {
+    page(problem.status(), "The file cannot be loaded", &format!("<p>{}</p>", escaped(problem.message())))
+}
+
+/// A text as a part of a query.
+pub(super) fn encoded(text: &str) -> percent_encoding::PercentEncode<'_> {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+}
+
+/// With `no-referrer`, browsers would send forms as if they came from elsewhere, and these are refused.
+fn page(status: StatusCode, title: &str, body: &str) -> Reply {
+    let text = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"robots\" content=\"noindex\">\n\
+         <meta name=\"referrer\" content=\"strict-origin\">\n<title>{title}</title>\n\
+         <style>body{{font:1rem system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem}}button{{font:inherit;padding:.5rem 1.5rem}}</style>\n\
+         <h1>{title}</h1>\n{body}\n</html>\n"
+    );
+    let reply = Reply::bytes(status, HTML, text.into()).with(header::CACHE_CONTROL, NOT_KEPT);
+    Reply { content_policy: Some(POLICY), ..reply }
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_callers_send_does_not_become_markup() {
+        assert_eq!(escaped("a\"><b>'&"), "a&quot;&gt;&lt;b&gt;&#39;&amp;");
+        assert_eq!(encoded("a\"&=b").to_string(), "a%22%26%3Db");
+    }
+}

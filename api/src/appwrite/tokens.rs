@@ -1,0 +1,218 @@
+//! File tokens and their uses.
+
+use http::{HeaderValue, StatusCode, header};
+use runtime::Timestamp;
+use runtime::dto;
+use runtime::facade::StorageFacade;
+use runtime::storage::{
+    Endpoints, FileTokenChange, FileTokenRequest, Notify, PresentedToken, StorageError, TokenClaim, TokenClaimId,
+};
+
+use super::arguments::{Arguments, invalid};
+use super::list::{ListRequest, filters_only};
+use super::model::{Claim, DeletedTokens, Token, TokenList};
+use super::table::WRITE_TOKENS;
+use super::{caller, page, parameter, presented};
+use crate::call::Call;
+use crate::problem::Problem;
+use crate::reply::Reply;
+use crate::validation::{Object, ValueRule};
+
+/// The members of a creation and of an update.
+pub(super) fn shape() -> Object {
+    Object::new()
+        .optional("expire", ValueRule::Text(0), "A date and time in the future; for ever if absent, null or empty.")
+        .optional("notBefore", ValueRule::Text(0), "A date and time before the expiry.")
+        .optional("label", ValueRule::Text(0), "A note, at most 128 characters.")
+        .optional(
+            "maxDownloads",
+            ValueRule::Number,
+            "How often it can be used: 1 to 1000000, without a limit if absent.",
+        )
+        .optional("allow", ValueRule::Texts, "Some of view, preview and download. Default: all.")
+        .optional(
+            "notify",
+            ValueRule::Choice(&["none", "first", "each"]),
+            "When its owner is told of a use. Default: none.",
+        )
+        .ignoring_unknown()
+}
+
+/// The members of a claim.
+pub(super) fn claim_shape() -> Object {
+    Object::new()
+        .optional("token", ValueRule::Text(0), "The secret, unless X-File-Token or Authorization has it.")
+        .optional("then", ValueRule::Choice(&["view", "download"]), "For forms of browsers: the content that follows.")
+        .ignoring_unknown()
+}
+
+/// `POST tokens/buckets/{bucketId}/files/{fileId}`
+pub(super) async fn create(mut call: Call<()>) -> Result<Reply, Problem> {
+    let given = change(&mut Arguments::of(&mut call)?)?;
+    let request = FileTokenRequest {
+        expire: given.expire.or_default(),
+        not_before: given.not_before.or_default(),
+        label: given.label.or_default(),
+        max_downloads: given.max_downloads.or_default(),
+        allow: given.allow.or_default(),
+        notify: given.notify.or_default(),
+    };
+    let (storage, caller) = (call.runtime().storage(), caller(&call));
+    let token = storage.create_file_token(caller, parameter(&call, 0), parameter(&call, 1), request).await?;
+    Ok(Reply::created(&shown(&call, token)))
+}
+
+/// `GET tokens/buckets/{bucketId}/files/{fileId}`
+pub(super) async fn list_of_file(call: Call<()>) -> Result<Reply, Problem> {
+    let request = ListRequest::of::<dto::FileToken>(&call)?;
+    let storage = call.runtime().storage();
+    let (bucket, file) = (parameter(&call, 0), parameter(&call, 1));
+    let tokens = storage.file_tokens_of(caller(&call), bucket, file)?;
+    let (bucket, file) = (bucket.to_owned(), file.to_owned());
+    let is_of_file = move |token: &dto::FileToken| token.bucket_id.as_str() == bucket && token.file_id.as_str() == file;
+    let find = move |id: &str| storage.file_token(id).ok().filter(is_of_file);
+    let (tokens, total) = request.page(tokens, find).await?;
+    Ok(Reply::ok(&shown_list(&call, tokens, total)))
+}
+
+/// `GET tokens`
+pub(super) async fn list(call: Call<()>) -> Result<Reply, Problem> {
+    let request = ListRequest::of::<dto::FileToken>(&call)?;
+    let storage = call.runtime().storage();
+    let (tokens, total) = request.page(storage.file_tokens(), move |id| storage.file_token(id).ok()).await?;
+    Ok(Reply::ok(&shown_list(&call, tokens, total)))
+}
+
+/// `DELETE tokens`
+pub(super) async fn delete_some(call: Call<()>) -> Result<Reply, Problem> {
+    filters_only(&call)?;
+    let storage = call.runtime().storage();
+    let mut total = 0;
+    loop {
+        let request = ListRequest::of::<dto::FileToken>(&call)?.longest();
+        let (tokens, _) = request.page(storage.file_tokens(), |_| None).await?;
+        if tokens.is_empty() {
+            return Ok(Reply::ok(&DeletedTokens { total }));
+        }
+        let ids: Vec<_> = tokens.into_iter().map(|token| token.id).collect();
+        total += storage.delete_file_tokens(&ids).await?;
+    }
+}
+
+/// `GET tokens/{tokenId}`
+pub(super) async fn get(call: Call<()>) -> Result<Reply, Problem> {
+    let token = call.runtime().storage().file_token(parameter(&call, 0))?;
+    Ok(Reply::ok(&shown(&call, token)))
+}
+
+/// `PATCH tokens/{tokenId}`
+pub(super) async fn update(mut call: Call<()>) -> Result<Reply, Problem> {
+    let given = change(&mut Arguments::of(&mut call)?)?;
+    // Clients that can send no null clear the expiry by an update of nothing.
+    let change = if given == FileTokenChange::default() { FileTokenChange::of_expiry(None) } else { given };
+    let token = storage(&call).update_file_token(parameter(&call, 0), change).await?;
+    Ok(Reply::ok(&shown(&call, token)))
+}
+
+/// `DELETE tokens/{tokenId}`
+pub(super) async fn delete(call: Call<()>) -> Result<Reply, Problem> {
+    storage(&call).delete_file_token(parameter(&call, 0)).await?;
+    Ok(Reply::no_content())
+}
+
+/// `POST tokens/{tokenId}/rotate`
+pub(super) async fn rotate(call: Call<()>) -> Result<Reply, Problem> {
+    let token = storage(&call).rotate_file_token(parameter(&call, 0)).await?;
+    Ok(Reply::ok(&shown(&call, token)))
+}
+
+/// `POST tokens/{tokenId}/revoke`
+pub(super) async fn revoke(call: Call<()>) -> Result<Reply, Problem> {
+    let token = storage(&call).revoke_file_token(parameter(&call, 0)).await?;
+    Ok(Reply::ok(&shown(&call, token)))
+}
+
+/// `POST tokens/claims`
+pub(super) async fn claim(mut call: Call<()>) -> Result<Reply, Problem> {
+    let mut arguments = Arguments::of(&mut call)?;
+    let secret = arguments.text("token")?.filter(|text| !text.is_empty());
+    let secret = secret.or_else(|| presented::secret(&call).map(str::to_owned)).unwrap_or_default();
+    let then = arguments.text("then")?.map(|then| endpoint(&then)).transpose()?;
+    let claimed = storage(&call).claim_file_token(&PresentedToken::read(&secret)).await;
+    match (claimed, then) {
+        (Ok(claim), None) => Ok(Reply::created(&Claim::from(claim))),
+        (Ok(claim), Some(then)) => leading_to(&call, &claim, &secret, then),
+        (Err(StorageError::Token(refusal)), Some(_)) => Ok(page::refused(&StorageError::Token(refusal).into())),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// `PUT tokens/claims/{claimId}/commit`
+pub(super) async fn commit(call: Call<()>) -> Result<Reply, Problem> {
+    let claim: TokenClaimId = parameter(&call, 0).parse()?;
+    storage(&call).commit_token_claim(&claim).await?;
+    Ok(Reply::no_content())
+}
+
+fn storage(call: &Call<()>) -> StorageFacade {
+    call.runtime().storage()
+}
+
+fn endpoint(name: &str) -> Result<&'static str, Problem> {
+    let found = ["view", "download"].into_iter().find(|known| *known == name);
+    found.ok_or_else(|| invalid("then", "Value must be one of (view, download)"))
+}
+
+/// Leads a browser to the content that it has claimed.
+fn leading_to(call: &Call<()>, claim: &TokenClaim, secret: &str, then: &str) -> Result<Reply, Problem> {
+    let project =
+        call.query_value("project").map_or(String::new(), |project| format!("project={}&", page::encoded(project)));
+    let (secret, id) = (page::encoded(secret), claim.id.to_string());
+    let TokenClaim { bucket, file, .. } = claim;
+    let target = format!(
+        "/v1/storage/buckets/{bucket}/files/{file}/{then}?{project}token={secret}&claim={}",
+        page::encoded(&id)
+    );
+    let location = HeaderValue::from_str(&target).map_err(|_| Problem::unexpected())?;
+    let reply = Reply::no_content().with(header::LOCATION, location);
+    let reply = reply.with(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    Ok(Reply { status: StatusCode::SEE_OTHER, ..reply })
+}
+
+/// Secrets are for keys that could create a token themselves.
+fn shown(call: &Call<()>, token: dto::FileToken) -> Token {
+    Token::new(token, call.roles.satisfy(WRITE_TOKENS))
+}
+
+fn shown_list(call: &Call<()>, tokens: Vec<dto::FileToken>, total: u64) -> TokenList {
+    TokenList { total, tokens: tokens.into_iter().map(|token| shown(call, token)).collect() }
+}
+
+/// The members that a body has; null returns to the default.
+fn change(arguments: &mut Arguments) -> Result<FileTokenChange, Problem> {
+    let endpoints = |arguments: &mut Arguments, name: &str| match arguments.texts(name)? {
+        Some(names) => Ok(Some(Endpoints::parse(&names)?)),
+        None => Ok(None),
+    };
+    let notify = |arguments: &mut Arguments, name: &str| match arguments.text(name)? {
+        Some(text) => Ok(Some(Notify::parse(&text)?)),
+        None => Ok(None),
+    };
+    Ok(FileTokenChange {
+        expire: arguments.change("expire", |arguments, name| time(arguments, name, "valid date in the future"))?,
+        not_before: arguments.change("notBefore", |arguments, name| time(arguments, name, "a valid date"))?,
+        label: arguments.change("label", Arguments::text)?.map(Option::unwrap_or_default),
+        max_downloads: arguments.change("maxDownloads", Arguments::number)?,
+        allow: arguments.change("allow", endpoints)?.map(Option::unwrap_or_default),
+        notify: arguments.change("notify", notify)?.map(Option::unwrap_or_default),
+    })
+}
+
+/// A date or date-time. Published samples send an empty text for none.
+fn time(arguments: &mut Arguments, name: &str, what: &str) -> Result<Option<Timestamp>, Problem> {
+    let refused = || invalid(name, format!("Value must be {what}"));
+    match arguments.text(name).map_err(|_| refused())? {
+        Some(text) if !text.is_empty() => text.parse().map(Some).map_err(|_| refused()),
+        _ => Ok(None),
+    }
+}
