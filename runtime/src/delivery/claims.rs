@@ -24,11 +24,11 @@ use transport::token::TokenContent;
 use transport::wire::{ClaimId, FileId, Timestamp, TokenId};
 
 use super::{Delivery as _, Failure};
-use crate::Result;
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::logging::short;
 use crate::store::{Batch, StoreError, View};
+use crate::{Error, Result};
 
 const CLAIM: &str = "TokenClaim/";
 const OF: &str = "TokenClaimOf/";
@@ -56,6 +56,9 @@ struct ClaimRecord {
     /// Whether the token was read without the claim. Who has read one before is not counted again.
     #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
     is_plain: bool,
+    /// Whether several loads have begun under it, so that the failure of one of them says nothing about the others.
+    #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
+    is_shared: bool,
 }
 
 /// How a use is written, by the version of the form.
@@ -74,6 +77,10 @@ pub(crate) struct Use {
 }
 
 impl ClaimRecord {
+    fn new(made_at: Timestamp) -> Self {
+        Self { claim: new_claim_id(), made_at, file: None, is_ended: false, is_plain: false, is_shared: false }
+    }
+
     fn stored(view: &View<'_>, token: &TokenId) -> Result<Option<Self>, StoreError> {
         let stored: Option<Stored<Self>> = view.value(&name(token))?;
         Ok(stored.map(|Stored::V1(record)| record))
@@ -100,17 +107,25 @@ pub(crate) async fn begin(core: &Core, token: &TokenId) -> Result<Option<Use>> {
     if !super::of(core).counts_uses(token).await? {
         return Ok(None);
     }
-    let (claim, made_at) = (new_claim_id(), core.clock.now());
+    begin_load(core, token).await
+}
+
+/// The same for a token whose uses are counted.
+async fn begin_load(core: &Core, token: &TokenId) -> Result<Option<Use>> {
+    let new = ClaimRecord::new(core.clock.now());
     let begin = |view: &View<'_>| {
         let mut batch = Batch::new();
         if let Some(known) = ClaimRecord::stored(view, token)? {
-            return Ok((batch, Some(Use { claim: known.claim, is_new: false }).filter(|_| !known.is_plain)));
+            let used = Some(Use { claim: known.claim.clone(), is_new: false }).filter(|_| !known.is_plain);
+            if !known.is_shared {
+                ClaimRecord { is_shared: true, ..known }.put(&mut batch, token)?;
+            }
+            return Ok((batch, used));
         }
         make_room(view, &mut batch, MAX_CLAIMS)?;
-        let record = ClaimRecord { claim: claim.clone(), made_at, file: None, is_ended: false, is_plain: false };
-        record.put(&mut batch, token)?;
-        batch.put_value(&order(made_at, token), &())?;
-        Ok((batch, Some(Use { claim, is_new: true })))
+        new.put(&mut batch, token)?;
+        batch.put_value(&order(new.made_at, token), &())?;
+        Ok((batch, Some(Use { claim: new.claim, is_new: true })))
     };
     Ok(core.store.change::<_, StoreError>(begin).await?)
 }
@@ -129,7 +144,9 @@ fn make_room(view: &View<'_>, batch: &mut Batch, most: usize) -> Result<(), Stor
     Ok(())
 }
 
-/// A token was not sent under a use. Forgets a new one if that is final, so that failures do not drive out those that matter.
+/// A token was not sent under a use. Forgets a new one if that is final, so that failures do not drive out those that matter: if everybody
+/// who was asked has refused, and no other load has begun under it. Whoever does not answer may have counted it, and the next attempt must
+/// be the same use.
 ///
 /// Returns whether the token is to be read without it, as published clients do: a backbone limits how many claims it makes for one identity,
 /// but not how many tokens this reads. That is one use, too, and is on disk as such.
@@ -137,8 +154,12 @@ fn make_room(view: &View<'_>, batch: &mut Batch, most: usize) -> Result<(), Stor
 /// # Errors
 /// Those of the store.
 pub(crate) async fn refused(core: &Core, token: &TokenId, used: &Use, failure: &Failure) -> Result<bool> {
-    let is_over = matches!(failure, Failure::NotFound(_) | Failure::NoUseLeft(_));
-    let is_too_fast = failure.error().known_code() == Some(ErrorCode::TooManyRequests);
+    let (is_refused_by_peer, is_refused_by_all) = match failure.error() {
+        Error::Undelivered(undelivered) => (undelivered.is_refused_by_peer(), undelivered.is_refused_by_all()),
+        _ => (true, true),
+    };
+    let is_over = is_refused_by_all && matches!(failure, Failure::NotFound(_) | Failure::NoUseLeft(_));
+    let is_too_fast = is_refused_by_peer && failure.error().known_code() == Some(ErrorCode::TooManyRequests);
     if !used.is_new || !(is_over || is_too_fast) {
         return Ok(false);
     }
@@ -146,8 +167,8 @@ pub(crate) async fn refused(core: &Core, token: &TokenId, used: &Use, failure: &
         let mut batch = Batch::new();
         match ClaimRecord::stored(view, token)?.filter(|record| record.claim == used.claim) {
             Some(record) if is_too_fast => ClaimRecord { is_plain: true, ..record }.put(&mut batch, token)?,
-            Some(record) => record.remove(&mut batch, token),
-            None => {}
+            Some(record) if !record.is_shared => record.remove(&mut batch, token),
+            Some(_) | None => {}
         }
         Ok((batch, is_too_fast))
     };
@@ -246,6 +267,8 @@ fn order(made_at: Timestamp, token: &TokenId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
+    use crate::delivery::memory;
     use crate::store::{Store, StoreKeySource};
 
     fn token(number: usize) -> TokenId {
@@ -253,8 +276,28 @@ mod tests {
     }
 
     fn record(second: i64) -> ClaimRecord {
-        let made_at = Timestamp::from_unix_milliseconds(1000 * second);
-        ClaimRecord { claim: new_claim_id(), made_at, file: None, is_ended: false, is_plain: false }
+        ClaimRecord::new(Timestamp::from_unix_milliseconds(1000 * second))
+    }
+
+    fn not_found() -> Failure {
+        Failure::NotFound(Error::RecordNotFound("Token"))
+    }
+
+    #[tokio::test]
+    async fn the_failure_of_one_load_forgets_no_use_under_which_another_one_has_begun() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new("2030-01-01T00:00:00.000Z".parse().unwrap()));
+        let core = memory::node(directory.path(), clock);
+        let known =
+            |token: &TokenId| ClaimRecord::stored(&core.store.view(), token).unwrap().map(|record| record.claim);
+        let alone = begin_load(&core, &token(1)).await.unwrap().unwrap();
+        assert!(!refused(&core, &token(1), &alone, &not_found()).await.unwrap());
+        assert_eq!(known(&token(1)), None);
+        let first = begin_load(&core, &token(2)).await.unwrap().unwrap();
+        let second = begin_load(&core, &token(2)).await.unwrap().unwrap();
+        assert_eq!((first.claim.clone(), first.is_new, second.is_new), (second.claim, true, false));
+        assert!(!refused(&core, &token(2), &first, &not_found()).await.unwrap());
+        assert_eq!(known(&token(2)), Some(first.claim));
     }
 
     #[tokio::test]

@@ -72,6 +72,8 @@ pub(crate) struct State {
     pub(crate) delay: Duration,
     /// Refuses requests for tokens and metadata with this.
     pub(crate) refusal: Option<Refusal>,
+    /// Whether its answers to requests for tokens are lost.
+    pub(crate) loses_answers: bool,
     /// Whether nobody can reach it.
     pub(crate) is_away: bool,
     /// Requests for tokens.
@@ -154,6 +156,9 @@ impl PeerReads for FakePeers {
         if let Some(uses) = state.uses.get_mut(id) {
             let claim = route.claim.as_ref().ok_or_else(nothing)?;
             let _ = uses.read(claim, token.created_at).map_err(|error| PeerError::Refused(error.into()))?;
+        }
+        if state.loses_answers {
+            return Err(PeerError::Cut.into());
         }
         Ok(token)
     }

@@ -285,7 +285,7 @@ fn both(direct: PeerFailure, backbone: Failure, is_foreign: bool) -> Failure {
         Failure::TooLarge(_) => Failure::TooLarge,
         Failure::Failed(_) => Failure::Failed,
     };
-    kind(Error::Undelivered(Box::new(Undelivered::by_all(direct, backbone.into(), is_foreign))))
+    kind(Error::Undelivered(Box::new(Undelivered::by_all(direct, backbone, is_foreign))))
 }
 
 fn read_hash(text: &str) -> Option<PasswordHash> {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use transport::peer::{PeerError, Refusal};
 
+use super::Failure;
+use super::direct::{is_nothing, is_used_up};
 use crate::Error;
 use crate::code::ErrorCode;
 use crate::peer::PeerFailure;
@@ -14,24 +16,37 @@ pub struct Undelivered {
     direct: PeerFailure,
     backbone: Option<Error>,
     is_foreign: bool,
+    /// Whether the backbone was not asked, or has refused.
+    is_backbone_decided: bool,
 }
 
 impl Undelivered {
     /// Only the node that shares it was asked.
     pub(super) fn by_peer(direct: PeerFailure) -> Self {
-        Self { direct, backbone: None, is_foreign: false }
+        Self { direct, backbone: None, is_foreign: false, is_backbone_decided: true }
     }
 
     /// Both were asked. `is_foreign` says that the reference names another backbone, which was not asked.
-    pub(super) fn by_all(direct: PeerFailure, backbone: Error, is_foreign: bool) -> Self {
-        Self { direct, backbone: Some(backbone), is_foreign }
+    pub(super) fn by_all(direct: PeerFailure, backbone: Failure, is_foreign: bool) -> Self {
+        let is_backbone_decided = matches!(backbone, Failure::NotFound(_) | Failure::NoUseLeft(_));
+        Self { direct, backbone: Some(backbone.into()), is_foreign, is_backbone_decided }
+    }
+
+    /// Whether the node that shares it said that it gives nothing. Otherwise it may have counted a use whose answer was lost.
+    pub(super) fn is_refused_by_peer(&self) -> bool {
+        is_nothing(&self.direct) || is_used_up(&self.direct)
+    }
+
+    /// The same of everybody who was asked.
+    pub(super) fn is_refused_by_all(&self) -> bool {
+        self.is_refused_by_peer() && self.is_backbone_decided
     }
 
     /// The error whose code it has: that of the backbone, unless this is not the one that would have it.
     pub(crate) fn decisive(&self) -> Result<&Error, ErrorCode> {
         match &self.backbone {
             // Each token has one counter, so this is so whatever the backbone says.
-            _ if super::direct::is_used_up(&self.direct) => Err(ErrorCode::TokenExhausted),
+            _ if is_used_up(&self.direct) => Err(ErrorCode::TokenExhausted),
             Some(backbone) if !(self.is_foreign && backbone.known_code() == Some(ErrorCode::RecordNotFound)) => {
                 Ok(backbone)
             }

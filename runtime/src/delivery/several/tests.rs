@@ -20,7 +20,10 @@ use crate::delivery::fake_peers::{Act, FakePeers};
 use crate::delivery::memory::{self, Holder};
 use crate::dto::{File, Password, PasswordProtection, Token as TokenDto};
 use crate::event::{Event, EventReceiver};
-use crate::facade::{ContentFormat, CreateTokenForFile, FilesFacade, LoadFile, NewContent, Node, UploadOwnFile};
+use crate::facade::{
+    ContentFormat, CreateTokenForFile, FilesFacade, LoadFile, LoadPeerToken, NewContent, Node, TokensFacade,
+    UploadOwnFile,
+};
 use crate::peer::PathBytes;
 use crate::sync::Synchronizer;
 use crate::{PeerConfig, Secret, dialable_reference};
@@ -552,6 +555,49 @@ async fn both_sides_are_asked_under_one_claim_and_it_ends_where_it_is_known() {
         assert!(matches!(unknown, Err(Failure::NotFound(_))));
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_of_the_peer_that_counts_is_no_second_use() {
+    World::run(async |world| {
+        let file = world.upload(b"abc", ContentFormat::V2).await;
+        for is_foreign in [false, true] {
+            let (token, reference) = world.share(&file, None).await;
+            let elsewhere = dialable(&token.reference.url.replace("127.0.0.1:1", "elsewhere.example"));
+            let reference = if is_foreign { elsewhere } else { reference };
+            // Only the peer has it.
+            world.backbone.held().await.tokens.remove(&token.id);
+            world.peers.state().uses.insert(token.id.clone(), Uses::new(NonZeroU32::new(1), false));
+            world.peers.state().loses_answers = true;
+            assert!(load_token(&world, &reference).await.is_err());
+            world.peers.state().loses_answers = false;
+            load_token(&world, &reference).await.unwrap();
+            let (uses, now) = (world.peers.state().uses[&token.id].clone(), world.bob.core.clock.now());
+            assert_eq!((uses.committed(now) + uses.leased(now), uses.remaining(now)), (1, Some(0)));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_everybody_refuses_is_not_remembered_as_a_use() {
+    World::run(async |world| {
+        let file = world.upload(b"abc", ContentFormat::V2).await;
+        let (token, reference) = world.share(&file, None).await;
+        world.backbone.held().await.tokens.remove(&token.id);
+        let remembered = || world.bob.core.store.view().value_names("TokenClaim/", "TokenClaim/", 9).unwrap().len();
+        for (refusal, is_remembered) in [(Refusal::NotFound, false), (Refusal::Unavailable, true)] {
+            world.peers.state().refusal = Some(refusal);
+            assert!(load_token(&world, &reference).await.is_err());
+            assert_eq!(remembered(), usize::from(is_remembered), "{refusal}");
+        }
+    })
+    .await;
+}
+
+async fn load_token(world: &World, reference: &str) -> crate::Result<TokenDto> {
+    let request = LoadPeerToken { reference: reference.to_owned(), ephemeral: false, password: None };
+    TokensFacade::new(world.bob.clone()).load_peer_token(request).await
 }
 
 #[tokio::test(start_paused = true)]
