@@ -60,8 +60,7 @@ impl TokensFacade {
         let core = self.core();
         check_not_revoked(&core.store.view(), id)?;
         let now = core.clock.now();
-        let terms = core.account.session().token_terms(id).await?;
-        self.note(id, &terms).await?;
+        let terms = self.ask_for_terms(id).await?;
         if terms.revoked_at.is_some() {
             return Err(Error::NotSupported(IS_REVOKED.to_owned()));
         }

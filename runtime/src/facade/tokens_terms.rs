@@ -85,6 +85,15 @@ impl TokensFacade {
         }
         self.check_own(id)?;
         check_services(core, NO_TERMS).await?;
+        let terms = self.ask_for_terms(id).await?;
+        Ok(TokenTerms::of(terms, core.clock.now()))
+    }
+
+    /// Asks the backbone for the terms of an own token, and keeps the answer. The lock is held from the question on: an answer from before a
+    /// change must not be kept after it.
+    pub(super) async fn ask_for_terms(&self, id: &TokenId) -> Result<BackboneTerms> {
+        let core = self.core();
+        let _changing = core.held.changing.hold(id.clone()).await;
         let terms = core.account.session().token_terms(id).await?;
         self.note(id, &terms).await?;
         Ok(TokenTerms::of(terms, core.clock.now()))
@@ -212,7 +221,8 @@ impl TokensFacade {
     }
 
     /// Keeps what the backbone says of terms and uses, for as long as the token is stored. Peers are served by these terms from then on.
-    pub(super) async fn note(&self, id: &TokenId, terms: &BackboneTerms) -> Result<()> {
+    /// The caller has held [`changing`](crate::core::Core::held) since before the backbone was asked.
+    async fn note(&self, id: &TokenId, terms: &BackboneTerms) -> Result<()> {
         let now = self.core().clock.now();
         let note = |view: &View<'_>| {
             let mut batch = Batch::new();

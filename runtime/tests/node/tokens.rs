@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use backbone_mock::fault::{Fault, Matching};
+use backbone_mock::fault::{Fault, Gate, Matching};
 use http::Method;
 use runtime::dto::{Notify, Password, PasswordLocation, PasswordProtection, Token, TokenPath, TokenStatus, TokenTerms};
 use runtime::facade::{
@@ -388,6 +388,39 @@ async fn a_revocation_that_the_backbone_did_not_confirm_is_not_shown_and_can_be_
     let changed = alice.tokens().revoke_token(&token.id).await.unwrap();
     assert_eq!((changed.backbone, changed.token.revoked_at), (TokenPath::Revoked, Some(world.at(0))));
     assert_eq!(code(load_token(&bob, &token.reference, None).await), "error.runtime.recordNotFound");
+}
+
+#[tokio::test]
+async fn an_answer_about_the_terms_from_before_a_change_is_not_kept_after_it() {
+    let world = World::new().await;
+    let alice = world.node("alice").await;
+    let [token, other] = [
+        alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap(),
+        alice.tokens().create_own_token(own_token(json!({}), world.at(60))).await.unwrap(),
+    ];
+    let gate = Gate::new();
+    let terms = format!("{}/Terms", token.id);
+    world.faults.inject(Matching::path(&terms).method(Method::GET).times(1), Fault::HoldAfter(gate.clone()));
+    let limit = UpdateToken { max_downloads: Some(Some(1.try_into().unwrap())), ..UpdateToken::default() };
+    let (asked, changed, ()) = tokio::join!(
+        async { alice.tokens().token_terms(&token.id).await },
+        async {
+            gate.wait_for_arrivals(1).await;
+            alice.tokens().update_token(&token.id, limit).await
+        },
+        async {
+            gate.wait_for_arrivals(1).await;
+            // The change has the time of many requests.
+            for _ in 0..20 {
+                alice.tokens().token_terms(&other.id).await.unwrap();
+            }
+            gate.open();
+        },
+    );
+    assert_eq!(asked.unwrap().max_uses, None);
+    assert_eq!(changed.unwrap().token.max_downloads.map(|most| most.get()), Some(1));
+    let kept = alice.tokens().token(&token.id).await.unwrap();
+    assert_eq!(kept.max_downloads.map(|most| most.get()), Some(1));
 }
 
 #[tokio::test]
