@@ -11,6 +11,7 @@ use transport::crypto::{CryptoObject as _, Form, SecretKey, SignatureKeypair, Si
 use transport::datawallet;
 use transport::identity::{CONNECTOR_DEVICE_TYPE, PublicIdentity};
 use transport::wire::backbone::quotas;
+use transport::wire::backbone::token_terms::TokenServices;
 use transport::wire::{Address, DeviceId, Timestamp, Username};
 use zeroize::Zeroizing;
 
@@ -116,7 +117,7 @@ impl Account {
         if self.without_claims.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|end| Instant::now() < end) {
             return Ok(false);
         }
-        let counts = match self.session.token_services().await {
+        let counts = match self.token_services().await {
             Ok(services) => services.is_some_and(|services| services.claims),
             // One that does not know the question may answer it in many ways.
             Err(error) if error.failure().is_refusal() && !error.is_transient() => false,
@@ -127,6 +128,19 @@ impl Account {
             *self.without_claims.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
         }
         Ok(counts)
+    }
+
+    /// What the backbone does with tokens beyond the published protocol; `None` if nothing. One that says so is asked for claims from then
+    /// on, whatever it said before.
+    ///
+    /// # Errors
+    /// [`backbone::Error`], as for every call.
+    pub(crate) async fn token_services(&self) -> Result<Option<TokenServices>, backbone::Error> {
+        let services = self.session.token_services().await?;
+        if services.is_some() {
+            *self.without_claims.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        Ok(services)
     }
 
     /// Calls in the name of this device.

@@ -26,6 +26,8 @@ const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// day off work.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
 
+const NO_COUNT: &str = "The backbone does not say that it counts uses of tokens.";
+
 /// The backbone of a node, in the name of its device.
 pub(super) struct Backbone<'a> {
     core: &'a Core,
@@ -113,6 +115,14 @@ impl Delivery for Backbone<'_> {
 
     async fn counts_uses(&self, _: &TokenId) -> Result<bool, Failure> {
         Ok(self.core.account.counts_uses().await?)
+    }
+
+    /// Without a claim the creator reads the token uncounted, so there is no way around it.
+    async fn count_use(&self, id: &TokenId, claim: &ClaimId) -> Result<(), Failure> {
+        if !self.counts_uses(id).await? {
+            return Err(Failure::Failed(Error::NotSupported(NO_COUNT.to_owned())));
+        }
+        Ok(self.session().claimed_token(id, claim, None).await.map(drop)?)
     }
 
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {

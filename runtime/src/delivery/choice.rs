@@ -54,6 +54,13 @@ impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
         }
     }
 
+    async fn count_use(&self, id: &TokenId, claim: &ClaimId) -> Result<(), Failure> {
+        match self {
+            Self::Backbone(by) => by.count_use(id, claim).await,
+            Self::Memory(by) => by.count_use(id, claim).await,
+        }
+    }
+
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
         match self {
             Self::Backbone(by) => by.end_claim(id, claim, end).await,

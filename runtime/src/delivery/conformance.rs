@@ -120,6 +120,15 @@ impl<D: Delivery> World<'_, D> {
         receiver.token(&id, None, Some(&claim), None).await.unwrap();
         receiver.token(&id, None, Some(&other), None).await.unwrap();
         receiver.end_claim(&id, &other, ClaimEnd::Release).await.unwrap();
+        let sender = &self.sender.1;
+        let [at_peer, unused] = [new_claim_id(), new_claim_id()];
+        for _ in 0..2 {
+            sender.count_use(&id, &at_peer).await.unwrap();
+        }
+        sender.end_claim(&id, &at_peer, ClaimEnd::Commit).await.unwrap();
+        assert!(is_not_found(sender.end_claim(&id, &unused, ClaimEnd::Commit).await));
+        let unknown = "TOKunknownunknown123".parse().unwrap();
+        assert!(is_not_found(sender.count_use(&unknown, &unused).await));
     }
 
     async fn wrong_passwords_lock_a_token_for_all_but_its_creator(&self) {
@@ -471,6 +480,33 @@ async fn the_backbone_conforms() {
         max_token_content,
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_a_backbone_does_not_say_to_count_counts_as_no_use_until_it_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    let clock = Arc::new(ManualClock::new(START.parse().unwrap()));
+    let faults = backbone_mock::fault::Faults::new();
+    let mut config = backbone_mock::Config::new(place.join("backbone")).with_client("test", "test");
+    config.clock = Arc::new(SharedClock(clock.clone()));
+    config.faults = Some(faults.clone());
+    let backbone = backbone_mock::Backbone::start(config).await.unwrap();
+    let settings = BackboneConfig::new(backbone.url(), "test", Secret::new("test"));
+    let core = node(&place.join("sender"), settings, clock.clone()).await;
+    let by = Backbone::of(&core);
+    let created = by.create_token(&token(b"sealed".to_vec()).into()).await.unwrap();
+    let (id, claim) = (created.id, new_claim_id());
+    // As a proxy does.
+    let refusal = backbone_mock::fault::Fault::RefuseBefore(http::StatusCode::FORBIDDEN);
+    faults.inject(backbone_mock::fault::Matching::path("/TokenServices").times(1), refusal);
+    for _ in 0..2 {
+        assert!(matches!(by.count_use(&id, &claim).await, Err(Failure::Failed(_))), "it is not asked again at once");
+        assert!(by.token(&id, None, Some(&claim), None).await.is_ok(), "a receiver goes on without a claim");
+    }
+    assert!(core.account.token_services().await.unwrap().is_some());
+    by.count_use(&id, &claim).await.unwrap();
+    by.end_claim(&id, &claim, ClaimEnd::Commit).await.unwrap();
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ use transport::wire::{Address, ClaimId, DeviceId, FileId, Timestamp, TokenId, Up
 
 use super::backbone::Backbone;
 use super::{Delivery, Failure, Incoming, Outgoing, PieceSupport, ResumedUpload, UploadState};
+use crate::Error;
 use crate::clock::Clock;
 use crate::config::{BackboneConfig, Config, Secret};
 use crate::core::Core;
@@ -63,6 +64,8 @@ pub(crate) struct Held {
     pub(crate) ignores_ranges: bool,
     /// Whether nobody can reach it.
     pub(crate) is_away: bool,
+    /// Whether it knows nothing of claims, or does not say that it does.
+    pub(crate) is_without_claims: bool,
     /// How long it takes to begin with each content.
     pub(crate) delay: std::time::Duration,
     /// Behind how many bytes the next contents break; all others come whole.
@@ -190,6 +193,7 @@ impl Delivery for Memory<'_> {
         named: Option<&str>,
     ) -> Result<Token, Failure> {
         let mut held = self.reached().await?;
+        let claim = claim.filter(|_| !held.is_without_claims);
         let Some(HeldToken { token, password, not_before, attempts, uses }) = held.tokens.get_mut(id) else {
             return Err(self.not_found("Token", named));
         };
@@ -231,7 +235,14 @@ impl Delivery for Memory<'_> {
     }
 
     async fn counts_uses(&self, _: &TokenId) -> Result<bool, Failure> {
-        Ok(true)
+        Ok(!self.holder.held().await.is_without_claims)
+    }
+
+    async fn count_use(&self, id: &TokenId, claim: &ClaimId) -> Result<(), Failure> {
+        if !self.counts_uses(id).await? {
+            return Err(Failure::Failed(Error::NotSupported("no uses are counted".to_owned())));
+        }
+        self.token(id, None, Some(claim), None).await.map(drop)
     }
 
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {

@@ -1,8 +1,8 @@
 //! How tokens and files reach this node and leave it.
 //!
 //! Everything that is shared passes through [`Delivery`]: six reads (a token, the metadata of a file, all bytes of a file, a
-//! range of them, what is shown of a file whose upload goes on, and its bytes as they come) and four writes (a new token, the end of a
-//! use of one, a new file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation: [`several::Several`]
+//! range of them, what is shown of a file whose upload goes on, and its bytes as they come) and five writes (a new token, a use of
+//! one that a peer makes here, the end of a use, a new file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation: [`several::Several`]
 //! reads from the node that shares something and from the [`backbone`](backbone::Backbone), and writes to the latter. Where a
 //! peer has what is in [`learn`]. Tests have a backbone and peers in memory. `conformance.rs` tests the contract below for each.
 //!
@@ -194,6 +194,12 @@ pub(crate) trait Delivery: Send + Sync {
 
     /// Whether somebody who is asked for this token counts its uses.
     fn counts_uses(&self, id: &TokenId) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// Has a use of an own token counted, before its content is given to a peer from here: nothing may be given unless this succeeds.
+    ///
+    /// [`Failure::NotFound`] and [`Failure::NoUseLeft`] as for [`token`](Self::token); [`Failure::Failed`] if nobody who is asked
+    /// counts uses.
+    fn count_use(&self, id: &TokenId, claim: &ClaimId) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Ends a use of a token: commits it once the whole content was verified, or gives it back. Can be repeated.
     ///

@@ -329,6 +329,11 @@ where
         if self.route_to_token(id).is_some() { Ok(true) } else { self.backbone.counts_uses(id).await }
     }
 
+    /// No peer counts the uses of own tokens.
+    async fn count_use(&self, id: &TokenId, claim: &ClaimId) -> Result<(), Failure> {
+        self.backbone.count_use(id, claim).await
+    }
+
     /// Asks whoever allocates the uses of the token, which the receiver does not know: the backbone first, because it hardly ever is
     /// the peer; if that is another backbone, the peer, which passes it on there.
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {

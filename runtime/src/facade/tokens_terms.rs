@@ -314,7 +314,7 @@ const EXPIRES_AT: &str = "expiresAt";
 const HAS_TERMS: &str = "hasTerms";
 
 pub(super) async fn check_services(core: &Core, otherwise: &str) -> Result<()> {
-    let services = core.account.session().token_services().await?;
+    let services = core.account.token_services().await?;
     match services.is_some_and(|services| services.terms) {
         true => Ok(()),
         false => Err(Error::NotSupported(otherwise.to_owned())),

@@ -62,9 +62,9 @@ async fn use_at_backbone(core: &Core, id: &TokenId, claim: &ClaimId) -> Result<(
         return Ok(());
     }
     let _place = core.held.leases.place().await;
-    let read = delivery::by(core, Sources::Backbone).token(id, None, Some(claim), None).await;
-    match read {
-        Ok(_) => {
+    let counted = delivery::by(core, Sources::Backbone).count_use(id, claim).await;
+    match counted {
+        Ok(()) => {
             core.held.leases.note(id, claim);
             Ok(())
         }

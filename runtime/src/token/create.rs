@@ -51,7 +51,7 @@ pub(crate) async fn check_enforced(core: &Core, terms: &NewTerms) -> Result<()> 
     if !terms.are_enforced() {
         return Ok(());
     }
-    let services = core.account.session().token_services().await?;
+    let services = core.account.token_services().await?;
     match services.is_some_and(|services| services.terms) {
         true => Ok(()),
         false => Err(Error::NotSupported(NO_TERMS.to_owned())),

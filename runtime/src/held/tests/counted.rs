@@ -300,6 +300,21 @@ async fn a_lease_that_is_over_counts_and_a_revoked_token_has_no_uses() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_given_if_the_backbone_does_not_say_that_it_counts() {
+    World::run(async |world| {
+        let token = world.limited_at_the_backbone(CreateTokenForFile::default(), 1).await;
+        let (id, peer, [claim]) = (&token.id, stranger(world), claims());
+        world.backbone.held().await.is_without_claims = true;
+        assert_eq!(world.claim(id, &peer, &claim, None).await, Err(Refusal::Unavailable));
+        assert_eq!(world.content_under(id, &peer, &claim).await, Err(Refusal::Unavailable));
+        world.backbone.held().await.is_without_claims = false;
+        assert!(world.content_under(id, &peer, &claim).await.is_ok());
+        assert_eq!(world.counts_at_the_backbone(id).await, (0, 1, Some(0)));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn other_devices_leave_a_token_with_terms_to_the_one_that_made_it() {
     World::run(async |world| {
