@@ -130,6 +130,28 @@ async fn begin_load(core: &Core, token: &TokenId) -> Result<Option<Use>> {
     Ok(core.store.change::<_, StoreError>(begin).await?)
 }
 
+/// The use of a stored token under which its file is read from who shares it: the one that is known, else a new one. The token may have come
+/// from another device, whose uses are not known here. Of own tokens there is no new one.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn of_stored(
+    core: &Arc<Core>,
+    token: &TokenId,
+    content: &TokenContent,
+    is_own: bool,
+) -> Result<Option<ClaimId>> {
+    match ClaimRecord::stored(&core.store.view(), token)? {
+        Some(known) if known.is_plain => return Ok(None),
+        Some(known) if known.is_ended || known.file.is_some() => return Ok(Some(known.claim)),
+        None if is_own => return Ok(None),
+        _ => {}
+    }
+    let Some(used) = begin_load(core, token).await? else { return Ok(None) };
+    opened(core, token, used.clone(), Some(content)).await?;
+    Ok(Some(used.claim))
+}
+
 /// Removes the oldest uses until there are fewer than `most`.
 fn make_room(view: &View<'_>, batch: &mut Batch, most: usize) -> Result<(), StoreError> {
     let names = view.value_names(ORDER, ORDER, 2 * MAX_CLAIMS)?;

@@ -99,17 +99,20 @@ pub(crate) async fn load(core: &Arc<Core>, reference: &TokenReference, password:
 
 /// What a token that is known says of where its file can be loaded.
 async fn learn_again(
-    core: &Core,
+    core: &Arc<Core>,
     reference: &TokenReference,
     record: &TokenRecord,
     password: Option<&StoredPassword>,
 ) -> Result<()> {
-    match content_of(record) {
-        Some(content) if learn::is_reachable(core, reference, &content) => {
-            learn::of_token(core, reference, &content, hash(password).await.as_deref(), None).await
-        }
-        _ => Ok(()),
-    }
+    let Some(content) = content_of(record).filter(|content| learn::is_reachable(core, reference, content)) else {
+        return Ok(());
+    };
+    let claim = match &content {
+        // Without the use that it belongs to, a node that counts does not give the file.
+        TokenContent::File { .. } => claims::of_stored(core, &reference.id, &content, record.is_own).await?,
+        _ => None,
+    };
+    learn::of_token(core, reference, &content, hash(password).await.as_deref(), claim.as_ref()).await
 }
 
 fn content_of(record: &TokenRecord) -> Option<TokenContent> {

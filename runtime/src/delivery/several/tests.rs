@@ -25,6 +25,7 @@ use crate::facade::{
     UploadOwnFile,
 };
 use crate::peer::PathBytes;
+use crate::store::Batch;
 use crate::sync::Synchronizer;
 use crate::{PeerConfig, Secret, dialable_reference};
 
@@ -590,6 +591,38 @@ async fn what_everybody_refuses_is_not_remembered_as_a_use() {
             world.peers.state().refusal = Some(refusal);
             assert!(load_token(&world, &reference).await.is_err());
             assert_eq!(remembered(), usize::from(is_remembered), "{refusal}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_file_of_a_stored_token_is_asked_for_under_a_use_also_after_a_restart_and_on_another_device() {
+    World::run(async |world| {
+        let file = world.upload(b"abc", ContentFormat::V2).await;
+        let core = &world.bob.core;
+        for is_use_known in [true, false] {
+            let (token, reference) = world.share(&file, None).await;
+            load_token(&world, &reference).await.unwrap();
+            let first = core.routes.to_file(&file.id).unwrap().claim;
+            assert!(first.is_some());
+            core.routes.forget_token(&token.id);
+            core.routes.forget_file(&file.id);
+            if !is_use_known {
+                let mut batch = Batch::new();
+                for name in core.store.view().value_names("TokenClaim", "TokenClaim", 99).unwrap() {
+                    batch.remove_value(&name);
+                }
+                core.store.commit(batch).await.unwrap();
+            }
+            world.load(&reference, None).await.unwrap();
+            let again = core.routes.to_file(&file.id).unwrap().claim;
+            assert!(again.is_some() && (again == first) == is_use_known);
+            // It is the same from then on, and ends with the file.
+            world.load(&reference, None).await.unwrap();
+            assert_eq!(core.routes.to_file(&file.id).unwrap().claim, again);
+            let name = format!("TokenClaimOf/{}/{}", file.id, token.id);
+            assert_eq!(core.store.view().value_names(&name, &name, 9).unwrap().len(), 1);
         }
     })
     .await;
