@@ -2,7 +2,8 @@
 //! is counted.
 //!
 //! A token with a password has one ledger beside that of the backbone, at the device that made it, so other devices do not know it.
-//! One with terms of enlace is served by that device only, for the same reason; other devices do not know the terms, but that there are some.
+//! One with terms of enlace is served by that device only, for the same reason; other devices do not know the terms, but that there are or may
+//! be some.
 //! Of the others they remember nothing either: who has loaded one may load it again after its expiry there, but not here.
 
 use transport::access::{Attempt, Verdict};

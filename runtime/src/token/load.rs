@@ -164,9 +164,10 @@ fn open(
     let secret_key = SecretKey::from(&reference.key);
     let max_length = core.config.backbone.max_token_content;
     let content = TokenJson::open(&content.0, &secret_key, max_length).map_err(|error| unreadable(core, error))?;
+    let is_own = created_by == *core.account.address();
     Ok(TokenRecord {
         secret_key,
-        is_own: created_by == *core.account.address(),
+        is_own,
         created_by,
         created_at: token.created_at,
         expires_at: token.expires_at,
@@ -174,7 +175,8 @@ fn open(
         for_identity: token.for_identity,
         content: JsonText::from(content.value()),
         password_protection,
-        has_terms: false,
+        // The answer does not say, and what may have to be counted is left to the device that counts it.
+        has_terms: is_own,
     })
 }
 

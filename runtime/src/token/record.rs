@@ -27,7 +27,8 @@ pub(crate) struct TokenRecord {
     pub(crate) content: JsonText,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password_protection: Option<StoredPassword>,
-    /// Whether it has a limit of uses or a beginning, which are kept where they are enforced: other devices leave it to them.
+    /// Whether it has, or may have, a limit of uses or a beginning, which are kept where they are enforced: other devices leave it to them.
+    /// Set, too, in an own token that a device loaded by its reference, because that does not say.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_terms: bool,
 }

@@ -8,6 +8,7 @@ use transport::wire::ClaimId;
 
 use super::*;
 use crate::dto::TokenStatus;
+use crate::facade::LoadPeerToken;
 
 impl World {
     /// A file that is shared without a backbone, and its directory.
@@ -296,6 +297,31 @@ async fn a_lease_that_is_over_counts_and_a_revoked_token_has_no_uses() {
             assert_eq!(world.end(&token.id, &peer, claim, ClaimEnd::Commit).await, Err(Refusal::NotFound));
         }
         assert_eq!(world.counts_at_the_backbone(&token.id).await, (0, 1, Some(1)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_device_leaves_an_own_token_that_it_has_loaded_by_its_reference_to_the_one_that_made_it() {
+    World::run(async |world| {
+        let terms = CreateTokenForFile { ephemeral: true, ..CreateTokenForFile::default() };
+        let token = world.shared(terms).await;
+        let of_other = Some(OTHER_DEVICE.parse().unwrap());
+        world.backbone.held().await.tokens.get_mut(&token.id).unwrap().token.created_by_device = of_other;
+        let build = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            let mut edit = Edit::of(view, &mut batch)?;
+            edit.remove(&token.id)?;
+            edit.finish()?;
+            Ok::<_, StoreError>((batch, ()))
+        };
+        world.node.core.store.change(build).await.unwrap();
+        let request = LoadPeerToken { reference: token.reference.url.clone(), ephemeral: false, password: None };
+        let loaded = TokensFacade::new(world.node.clone()).load_peer_token(request).await.unwrap();
+        assert!(loaded.is_own);
+        let peer = stranger(world);
+        assert_eq!(world.ask(&token, &peer, None).await, Err(Refusal::NotFound));
+        assert_eq!(world.claim(&token.id, &peer, &new_claim_id(), None).await, Err(Refusal::NotFound));
     })
     .await;
 }
