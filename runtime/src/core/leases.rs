@@ -19,15 +19,21 @@ const MAX_REMEMBERED: usize = 1024;
 /// Requests to the backbone for peers at a time. More wait.
 const MAX_ASKED: usize = 16;
 
+/// Requests at a time about claims that are not remembered, beside those. More are refused, so that whoever makes up claims keeps nobody from
+/// a use.
+const MAX_UNKNOWN: usize = 2;
+
 /// Uses that the backbone has allocated lately.
 pub(crate) struct Leases {
     known: Mutex<HashMap<(TokenId, ClaimId), Instant>>,
     asking: Semaphore,
+    asking_for_unknown: Semaphore,
 }
 
 impl Default for Leases {
     fn default() -> Self {
-        Self { known: Mutex::default(), asking: Semaphore::new(MAX_ASKED) }
+        let [asking, asking_for_unknown] = [MAX_ASKED, MAX_UNKNOWN].map(Semaphore::new);
+        Self { known: Mutex::default(), asking, asking_for_unknown }
     }
 }
 
@@ -35,6 +41,11 @@ impl Leases {
     /// A place to ask the backbone for a peer.
     pub(crate) async fn place(&self) -> SemaphorePermit<'_> {
         self.asking.acquire().await.expect("nobody closes it")
+    }
+
+    /// A place to ask the backbone about a claim that is not remembered; none if all are taken.
+    pub(crate) fn place_for_unknown(&self) -> Option<SemaphorePermit<'_>> {
+        self.asking_for_unknown.try_acquire().ok()
     }
 
     /// Whether the backbone need not be asked again.
@@ -55,9 +66,9 @@ impl Leases {
         known.insert(key, Instant::now());
     }
 
-    /// Forgets a use that has ended.
-    pub(crate) fn forget(&self, id: &TokenId, claim: &ClaimId) {
-        self.known().remove(&(id.clone(), claim.clone()));
+    /// Forgets a use that has ended. Returns whether it was remembered.
+    pub(crate) fn forget(&self, id: &TokenId, claim: &ClaimId) -> bool {
+        self.known().remove(&(id.clone(), claim.clone())).is_some()
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<(TokenId, ClaimId), Instant>> {
@@ -85,7 +96,7 @@ mod tests {
         leases.note(&token(), &claim(2));
         tokio::time::advance(FRESH - Duration::from_millis(1)).await;
         assert!(leases.is_fresh(&token(), &claim(1)));
-        leases.forget(&token(), &claim(2));
+        assert!(leases.forget(&token(), &claim(2)) && !leases.forget(&token(), &claim(2)));
         assert!(!leases.is_fresh(&token(), &claim(2)));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(!leases.is_fresh(&token(), &claim(1)));
@@ -112,6 +123,10 @@ mod tests {
             places.push(leases.place().await);
         }
         assert!(tokio::time::timeout(FRESH, leases.place()).await.is_err());
+        let unknown: Vec<_> = (0..MAX_UNKNOWN).map(|_| leases.place_for_unknown().unwrap()).collect();
+        assert!(leases.place_for_unknown().is_none());
+        drop(unknown);
+        assert!(leases.place_for_unknown().is_some());
         places.pop();
         drop(leases.place().await);
     }

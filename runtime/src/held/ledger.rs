@@ -97,8 +97,11 @@ pub(super) async fn end_claim(
     match found.token.allocator() {
         None => Err(Refusal::NotFound),
         Some(Allocator::Backbone) => {
-            core.held.leases.forget(id, claim);
-            let _place = core.held.leases.place().await;
+            // Who knows the id of a token can make up claims of it.
+            let _place = match core.held.leases.forget(id, claim) {
+                true => core.held.leases.place().await,
+                false => core.held.leases.place_for_unknown().ok_or(Refusal::Busy)?,
+            };
             let ended = delivery::by(core, Sources::Backbone).end_claim(id, claim, end).await;
             ended.map_err(|failure| not_counted(id, &failure))
         }

@@ -341,6 +341,25 @@ async fn nothing_is_given_if_the_backbone_does_not_say_that_it_counts() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_makes_up_claims_has_few_places_and_keeps_nobody_from_ending_a_use() {
+    World::run(async |world| {
+        let token = world.limited_at_the_backbone(CreateTokenForFile::default(), 2).await;
+        let (id, peer, [used, made_up]) = (&token.id, stranger(world), claims());
+        world.claim(id, &peer, &used, None).await.unwrap();
+        assert_eq!(world.end(id, &peer, &made_up, ClaimEnd::Commit).await, Err(Refusal::NotFound));
+        let core = world.node.core.clone();
+        let taken: Vec<_> = std::iter::from_fn(|| core.held.leases.place_for_unknown()).collect();
+        assert_eq!(world.end(id, &peer, &made_up, ClaimEnd::Commit).await, Err(Refusal::Busy));
+        world.end(id, &peer, &used, ClaimEnd::Commit).await.unwrap();
+        assert_eq!(world.end(id, &peer, &used, ClaimEnd::Commit).await, Err(Refusal::Busy), "it is not remembered now");
+        drop(taken);
+        world.end(id, &peer, &used, ClaimEnd::Commit).await.unwrap();
+        assert_eq!(world.counts_at_the_backbone(id).await, (1, 0, Some(1)));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn other_devices_leave_a_token_with_terms_to_the_one_that_made_it() {
     World::run(async |world| {
