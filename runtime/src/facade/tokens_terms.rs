@@ -96,7 +96,7 @@ impl TokensFacade {
         let _changing = core.held.changing.hold(id.clone()).await;
         let terms = core.account.session().token_terms(id).await?;
         self.note(id, &terms).await?;
-        Ok(TokenTerms::of(terms, core.clock.now()))
+        Ok(terms)
     }
 
     /// Changes terms of an own token: at the backbone and at this node; the expiry also at the other devices of the identity when they
@@ -139,10 +139,18 @@ impl TokensFacade {
         check_beginning(request.not_before.flatten(), request.expires_at.unwrap_or(self.record(id)?.expires_at))?;
         check_services(core, NO_CHANGE).await?;
         check_not_revoked(&core.store.view(), id)?;
-        if request.limits() {
-            self.count_from_now_on(id).await?;
-        }
-        let terms = core.account.session().change_token_terms(id, change).await?;
+        // Peers are counted before the backbone has the new terms. Without a limit it grants all uses.
+        let is_counted_before = if request.limits() { self.count_uses(id, true).await? } else { true };
+        let terms = match core.account.session().change_token_terms(id, change).await {
+            Ok(terms) => terms,
+            Err(error) => {
+                // What the backbone may have changed stays counted.
+                if !is_counted_before && error.failure().is_refusal() {
+                    self.count_uses(id, false).await?;
+                }
+                return Err(error.into());
+            }
+        };
         self.note(id, &terms).await?;
         if let Some(at) = terms.revoked_at {
             // Another device has revoked it.
@@ -152,15 +160,14 @@ impl TokensFacade {
         self.store_expiry(id, terms.expires_at).await
     }
 
-    /// Asks the backbone about each use of the token that a peer makes here, before the backbone has the new terms. Without a limit it
-    /// grants them all.
-    async fn count_from_now_on(&self, id: &TokenId) -> Result<()> {
+    /// Says whether the backbone is asked about each use of the token that a peer makes here, and returns whether it was before.
+    async fn count_uses(&self, id: &TokenId, is_counted: bool) -> Result<bool> {
         let count = |view: &View<'_>| {
             let mut batch = Batch::new();
             let mut edit = Edit::of(view, &mut batch)?;
-            edit.count_uses(id)?;
+            let before = edit.count_uses(id, is_counted)?;
             edit.finish()?;
-            Ok((batch, ()))
+            Ok((batch, before))
         };
         self.core().store.change(count).await
     }
@@ -325,5 +332,62 @@ pub(super) fn check_not_revoked(view: &View<'_>, id: &TokenId) -> Result<()> {
     match Revocation::stored(view, id)? {
         Some(_) => Err(Error::NotSupported(IS_REVOKED.to_owned())),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use backbone_mock::Backbone;
+    use backbone_mock::fault::{Fault, Faults, Matching};
+    use http::{Method, StatusCode};
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::{BackboneConfig, Config, PeerConfig, Secret};
+    use crate::facade::{CreateTokenForFile, FilesFacade, Node, UploadOwnFile};
+    use crate::held::HeldToken;
+    use crate::store::{Store, StoreKeySource};
+    use crate::sync::Synchronizer;
+
+    /// A node that offers its tokens to peers.
+    async fn node(directory: &Path, backbone: &Backbone) -> Arc<Node> {
+        std::fs::create_dir_all(directory).unwrap();
+        let settings = BackboneConfig::new(backbone.url(), "test", Secret::new("test"));
+        let config = Config::new(directory, settings);
+        let key = StoreKeySource::File(directory.join("store.key"));
+        let store = Arc::new(Store::open_in(directory, &key, true).unwrap());
+        let account = crate::account::load_or_create(&config, &store, &SystemClock).await.unwrap();
+        let mut core = Core::new(config, Arc::new(SystemClock), store, account, directory.join("tmp"));
+        Arc::get_mut(&mut core).unwrap().config.peers = Some(PeerConfig::default());
+        Arc::new(Node { core, sync: Synchronizer::idle(), server: None })
+    }
+
+    #[tokio::test]
+    async fn peers_are_counted_after_a_change_that_may_have_happened_and_not_after_a_refused_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let faults = Faults::new();
+        let mut config = backbone_mock::Config::new(directory.path().join("backbone")).with_client("test", "test");
+        config.faults = Some(faults.clone());
+        let backbone = Backbone::start(config).await.unwrap();
+        let node = node(&directory.path().join("node"), &backbone).await;
+        let files = FilesFacade::new(node.clone());
+        let request = UploadOwnFile::new(&b"x"[..], "a".parse().unwrap(), "text/plain".parse().unwrap());
+        let file = files.upload_own_file(request).await.unwrap();
+        let token = files.create_token_for_file(&file.id, CreateTokenForFile::default()).await.unwrap();
+        let is_counted = || HeldToken::stored(&node.core.store.view(), &token.id).unwrap().unwrap().is_counted;
+        for (fault, expected) in [
+            (Fault::RefuseBefore(StatusCode::BAD_REQUEST), false),
+            (Fault::DropBefore, true),
+            // It was before.
+            (Fault::RefuseBefore(StatusCode::BAD_REQUEST), true),
+        ] {
+            faults.inject(Matching::path("/Terms").method(Method::PATCH).times(1), fault);
+            let limit = UpdateToken { max_downloads: Some(Some(1.try_into().unwrap())), ..UpdateToken::default() };
+            assert!(TokensFacade::new(node.clone()).update_token(&token.id, limit).await.is_err());
+            assert_eq!(is_counted(), expected);
+        }
     }
 }

@@ -282,10 +282,12 @@ impl<'a, 'b> Edit<'a, 'b> {
         Ok(())
     }
 
-    /// Has the uses of a token counted from now on; has no effect as for [`use_within`](Self::use_within).
-    pub(crate) fn count_uses(&mut self, id: &TokenId) -> Result<()> {
-        let not_before = HeldToken::stored(self.view, id)?.and_then(|token| token.not_before);
-        self.use_within(id, not_before, true)
+    /// Says whether the uses of a token are counted from now on; has no effect as for [`use_within`](Self::use_within). Returns whether they
+    /// were before.
+    pub(crate) fn count_uses(&mut self, id: &TokenId, is_counted: bool) -> Result<bool> {
+        let Some(token) = HeldToken::stored(self.view, id)? else { return Ok(is_counted) };
+        self.use_within(id, token.not_before, is_counted)?;
+        Ok(token.is_counted)
     }
 
     /// Removes what the removal of an object takes with it, by whichever device.
