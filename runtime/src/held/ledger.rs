@@ -294,7 +294,8 @@ impl Entry {
         joined(&mut stored).await
     }
 
-    /// Stores that content is sent under a claim, and who has loaded the token by it, in one commit. Without a use left it stores nothing.
+    /// Stores that content is sent under a claim, and who has loaded the token by it, in one commit. Without a use left it stores nothing,
+    /// nor for the next range of a content that is being read.
     async fn use_once(
         self,
         claim: ClaimId,
@@ -303,10 +304,12 @@ impl Entry {
     ) -> Result<Result<(), Refusal>, StoreError> {
         let used = self.change(move |token, view, batch| {
             let mut uses = HeldToken::uses(view, token.id)?;
-            if let Err(error) = uses.read(&claim, now) {
-                return Ok(Err(error));
+            if !uses.is_read_lately(&claim, now) {
+                if let Err(error) = uses.read(&claim, now) {
+                    return Ok(Err(error));
+                }
+                HeldToken::put_uses(batch, token.id, &uses)?;
             }
-            HeldToken::put_uses(batch, token.id, &uses)?;
             reader.map_or(Ok(()), |reader| allocate(token, view, batch, &reader)).map(Ok)
         });
         Ok(used.await?.map_or(Err(Refusal::NotFound), |used| Ok(used?)))

@@ -10,7 +10,9 @@ mod uses;
 
 pub use guesses::{GUESSING_WINDOW, Guesser, Guesses, TooManyGuesses, WRONG_PASSWORDS};
 pub use ledger::{FailedAttempt, Ledger, Outcome};
-pub use uses::{ClaimEnd, LEASE, Lease, MAX_CLAIMS, MAX_CLAIMS_WITHOUT_LIMIT, NoUseLeft, UnknownClaim, Uses};
+pub use uses::{
+    ClaimEnd, LEASE, Lease, MAX_CLAIMS, MAX_CLAIMS_WITHOUT_LIMIT, NoUseLeft, RENEWED_AFTER, UnknownClaim, Uses,
+};
 
 use crate::wire::{Address, Timestamp};
 

@@ -11,6 +11,9 @@ use crate::wire::{ClaimId, Timestamp};
 /// How long a claim is leased. Each read under it renews it; claiming again does so only once something was read.
 pub const LEASE: Duration = Duration::from_secs(LEASE_SECONDS as u64);
 
+/// After how much of a lease it need be renewed by a read that follows another one.
+pub const RENEWED_AFTER: Duration = Duration::from_secs(LEASE_SECONDS as u64 / 6);
+
 /// Claims that are remembered of one token. What is full forgets the oldest one that counts; asking again under it is a new use. A
 /// token with a limit never forgets a lease: whoever claims it then has to wait.
 pub const MAX_CLAIMS: usize = 512;
@@ -150,6 +153,18 @@ impl Uses {
     /// As [`claim`](Self::claim). Then nothing must be sent.
     pub fn read(&mut self, id: &ClaimId, now: Timestamp) -> Result<Lease, NoUseLeft> {
         self.open(id, true, now)
+    }
+
+    /// Whether content may be sent under a claim without a further [`read`](Self::read), of which little would change: content was
+    /// sent under it, and it counts, or less than a [part](RENEWED_AFTER) of its lease is over. So that not each range of a content has to be
+    /// stored.
+    #[must_use]
+    pub fn is_read_lately(&self, id: &ClaimId, now: Timestamp) -> bool {
+        let known = self.claims.iter().find(|Remembered(other, _)| other == id);
+        known.is_some_and(|Remembered(_, lease)| match lease {
+            Some(Open(ends_at, sent)) => *sent && *ends_at > now.saturating_add(LEASE - RENEWED_AFTER),
+            None => true,
+        })
     }
 
     /// Counts a use without a claim.
@@ -356,6 +371,20 @@ mod tests {
             assert_eq!(end, before.saturating_add(2 * LEASE).saturating_sub(2 * TICK));
         }
         assert_eq!(counts(&uses, end.saturating_sub(TICK)), (0, 1, Some(0)));
+    }
+
+    #[test]
+    fn a_read_that_follows_another_one_need_not_be_stored_for_a_part_of_the_lease() {
+        let mut uses = limited(2);
+        assert!(!uses.is_read_lately(&id(1), start()));
+        let _ = uses.claim(&id(1), start()).unwrap();
+        assert!(!uses.is_read_lately(&id(1), start()), "nothing was sent under it");
+        let _ = uses.read(&id(1), start()).unwrap();
+        let renewed = start().saturating_add(RENEWED_AFTER);
+        assert!(uses.is_read_lately(&id(1), renewed.saturating_sub(TICK)));
+        assert!(!uses.is_read_lately(&id(1), renewed) && !uses.is_read_lately(&id(2), start()));
+        uses.commit(&id(1), renewed).unwrap();
+        assert!(uses.is_read_lately(&id(1), renewed.saturating_add(LEASE)), "it counts");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use transport::access::{ClaimEnd, LEASE, Uses};
+use transport::access::{ClaimEnd, LEASE, RENEWED_AFTER, Uses};
 use transport::backbone::new_claim_id;
 use transport::wire::ClaimId;
 
@@ -322,6 +322,27 @@ async fn a_device_leaves_an_own_token_that_it_has_loaded_by_its_reference_to_the
         let peer = stranger(world);
         assert_eq!(world.ask(&token, &peer, None).await, Err(Refusal::NotFound));
         assert_eq!(world.claim(&token.id, &peer, &new_claim_id(), None).await, Err(Refusal::NotFound));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_share_stores_nothing_for_a_range_that_follows_another_one() {
+    World::run(async |world| {
+        world.is_reachable();
+        let (_directory, token) = world.shared_directly(limited(1)).await;
+        let (id, peer, [claim]) = (&token.id, stranger(world), claims());
+        let stored = || HeldToken::uses(&world.node.core.store.view(), id).unwrap();
+        world.claim(id, &peer, &claim, None).await.unwrap();
+        let first = stored();
+        world.clock.advance(RENEWED_AFTER - Duration::from_millis(1));
+        world.content_under(id, &peer, &claim).await.unwrap();
+        assert_eq!(stored(), first);
+        world.clock.advance(Duration::from_millis(1));
+        world.content_under(id, &peer, &claim).await.unwrap();
+        assert_ne!(stored(), first);
+        world.clock.advance(LEASE - Duration::from_millis(1));
+        assert_eq!(world.counts(id), (0, 1, Some(0)), "the lease was renewed");
     })
     .await;
 }
