@@ -258,6 +258,7 @@ fn runtime_config(
     config.content_store = settings.content_store;
     if let Some(appwrite) = &settings.appwrite {
         config.storage.token_retention = appwrite.token_retention;
+        config.storage.max_total = appwrite.max_total;
     }
     config.peers = settings.peers.as_ref().map(|peers| peers.config(&memory.peer_ports));
     config

@@ -100,6 +100,8 @@ pub(crate) struct AppwriteSettings {
     pub(crate) project: String,
     /// Where the generated key is.
     pub(crate) key_file: Option<PathBuf>,
+    /// Up to how many matches lists count.
+    pub(crate) max_total: u64,
     /// How long tokens are kept after they have ended.
     pub(crate) token_retention: Duration,
     /// Keys from the configuration, by name. Their scopes are those of Appwrite.
@@ -229,6 +231,7 @@ struct AppwriteTree {
     enabled: bool,
     project: String,
     key_file: Option<PathBuf>,
+    max_total: u64,
     token_retention: u32,
     #[serde(default)]
     keys: BTreeMap<String, AppwriteKey>,
@@ -465,7 +468,8 @@ fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSetti
         }
     }
     let token_retention = Duration::from_secs(u64::from(tree.token_retention) * 24 * 60 * 60);
-    Some(AppwriteSettings { project: tree.project, key_file: tree.key_file, token_retention, keys })
+    let AppwriteTree { project, key_file, max_total, .. } = tree;
+    Some(AppwriteSettings { project, key_file, max_total, token_retention, keys })
 }
 
 /// Where keys of `/v1` are.
@@ -597,6 +601,7 @@ mod tests {
         let read = read.unwrap().unwrap();
         assert_eq!((read.project.as_str(), read.keys.len()), ("enlace", 2));
         assert_eq!(read.token_retention, StorageConfig::DEFAULT_TOKEN_RETENTION);
+        assert_eq!(read.max_total, StorageConfig::DEFAULT_MAX_TOTAL);
         assert_eq!(read.keys[0].scopes.as_deref(), Some(&["files.read".to_owned()][..]));
         assert_eq!(read.keys[1].scopes, None);
         assert!(appwrite(json!({"enabled": false})).unwrap().is_none());
