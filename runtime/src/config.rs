@@ -242,6 +242,8 @@ pub struct StorageConfig {
     pub max_unfinished_bytes: u64,
     /// How long file tokens are kept after they have expired or were revoked.
     pub token_retention: Duration,
+    /// Up to how many matches the lists of an interface count.
+    pub max_total: u64,
 }
 
 impl StorageConfig {
@@ -251,6 +253,8 @@ impl StorageConfig {
     pub const DEFAULT_MAX_UNFINISHED_BYTES: u64 = 8 * 1024 * 1024 * 1024;
     /// 30 days.
     pub const DEFAULT_TOKEN_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    /// What Appwrite counts to.
+    pub const DEFAULT_MAX_TOTAL: u64 = 5000;
 }
 
 impl Default for StorageConfig {
@@ -259,6 +263,7 @@ impl Default for StorageConfig {
             max_file_size: Self::DEFAULT_MAX_FILE_SIZE,
             max_unfinished_bytes: Self::DEFAULT_MAX_UNFINISHED_BYTES,
             token_retention: Self::DEFAULT_TOKEN_RETENTION,
+            max_total: Self::DEFAULT_MAX_TOTAL,
         }
     }
 }

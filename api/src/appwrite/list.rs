@@ -147,7 +147,8 @@ impl<T: Listed> Record for Row<T> {
 pub(super) struct ListRequest {
     list: query::List<&'static str>,
     search: Search,
-    is_counted: bool,
+    /// Up to how many matches are counted; none to count nothing.
+    ceiling: Option<u64>,
 }
 
 /// Some of a list, and how many records match.
@@ -168,7 +169,8 @@ impl ListRequest {
         let list = list.map_err(|error| invalid("queries", error))?;
         let search = Search::parse(call.query_value("search").unwrap_or_default())?;
         let is_counted = call.query_value("total").map_or(Ok(true), |text| flag_of("total", text))?;
-        Ok(Self { list, search, is_counted })
+        let ceiling = is_counted.then_some(call.runtime().config().storage.max_total);
+        Ok(Self { list, search, ceiling })
     }
 
     /// The same for as many records as one list can show.
@@ -199,9 +201,8 @@ impl ListRequest {
         mut items: List<T>,
         find: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Page<T>, Problem> {
-        let default = Paging::default();
         let paging = Paging {
-            ceiling: default.ceiling.filter(|_| self.is_counted),
+            ceiling: self.ceiling,
             null_beside_cursor: NullBesideCursor::Refuse,
             seed: Uuid::new_v4().as_u64_pair().0,
         };

@@ -78,7 +78,7 @@ pub(super) struct File {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = AppwriteBucketList)]
 pub(super) struct BucketList {
-    /// How many match, at most 5000.
+    /// How many match, at most 5000 unless the node counts further.
     pub(super) total: u64,
     pub(super) buckets: Vec<Bucket>,
 }
@@ -87,7 +87,7 @@ pub(super) struct BucketList {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = AppwriteFileList)]
 pub(super) struct FileList {
-    /// How many match, at most 5000.
+    /// How many match, at most 5000 unless the node counts further.
     pub(super) total: u64,
     pub(super) files: Vec<File>,
 }
@@ -136,7 +136,7 @@ pub(super) struct Token {
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = AppwriteTokenList)]
 pub(super) struct TokenList {
-    /// How many match, at most 5000.
+    /// How many match, at most 5000 unless the node counts further.
     pub(super) total: u64,
     pub(super) tokens: Vec<Token>,
 }

@@ -324,6 +324,18 @@ async fn lists_are_filtered_and_ordered_by_what_tokens_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lists_count_as_far_as_the_node_is_told_to() {
+    let node = TestNode::counting_to(2).await;
+    let client = client(&node).await;
+    for expected in [1, 2, 2] {
+        client.token(json!({})).await;
+        let list = client.get("/v1/tokens").await.json();
+        assert_eq!(list["total"], expected);
+    }
+    assert_eq!(client.get("/v1/tokens").await.json()["tokens"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     let node = TestNode::start().await;
     let client = client(&node).await;

@@ -9,7 +9,8 @@ use backbone_mock::Backbone;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use runtime::{
-    BackboneConfig, Clock, Config, ContentStoreConfig, ManualClock, PeerConfig, Runtime, Secret, SystemClock,
+    BackboneConfig, Clock, Config, ContentStoreConfig, ManualClock, PeerConfig, Runtime, Secret, StorageConfig,
+    SystemClock,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -77,6 +78,16 @@ impl TestNode {
         let backbone = Arc::new(Backbone::start(config).await.unwrap());
         let clock = Arc::new(ManualClock::new(SystemClock.now()));
         (Self::start_with(backbone, backbone_dir, |config| config, clock.clone()).await, clock)
+    }
+
+    /// A node whose lists count so many matches at most.
+    pub(crate) async fn counting_to(max_total: u64) -> Self {
+        let backbone_dir = Arc::new(tempfile::tempdir().unwrap());
+        let config = backbone_mock::Config::new(backbone_dir.path()).with_client("test", "test");
+        let backbone = Arc::new(Backbone::start(config).await.unwrap());
+        let storage = StorageConfig { max_total, ..StorageConfig::default() };
+        let change = |config| Config { storage, ..config };
+        Self::start_with(backbone, backbone_dir, change, Arc::new(SystemClock)).await
     }
 
     /// Two nodes on one backbone.

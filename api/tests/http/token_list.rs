@@ -140,7 +140,7 @@ async fn labels_and_limits_are_found() {
         query("equal", "status", &[json!("notYetValid")]),
         query("isNotNull", "notBefore", &[]),
     ] {
-        assert_eq!(ids(&find(&router, &[found.clone()]).await), [limited.id.as_str()], "{found}");
+        assert_eq!(ids(&find(&router, std::slice::from_ref(&found)).await), [limited.id.as_str()], "{found}");
     }
     let of_all = find(&router, &[query("orderDesc", "label", &[])]).await;
     assert_eq!(of_all["tokens"][0]["label"], "for Ada");

@@ -186,6 +186,7 @@ pub(crate) const KEYS: &[Key] = &[
         "",
         "file with a key for `/v1` with all scopes (default: `appwrite-key` in the data directory)",
     ),
+    key("enlace.appwrite.maxTotal", ValueForm::Number, "5000", "up to how many matches the lists of `/v1` count"),
     key(
         "enlace.appwrite.guestWritesPerMinute",
         ValueForm::SmallNumber,

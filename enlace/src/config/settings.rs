@@ -104,6 +104,8 @@ pub(crate) struct AppwriteSettings {
     pub(crate) key_file: Option<PathBuf>,
     /// How often those without a key may write in a minute, by source and URL; 0 for as often as they like.
     pub(crate) guest_writes_per_minute: u32,
+    /// Up to how many matches lists count.
+    pub(crate) max_total: u64,
     /// How long tokens are kept after they have ended.
     pub(crate) token_retention: Duration,
     /// Keys from the configuration, by name. Their scopes are those of Appwrite.
@@ -242,6 +244,7 @@ struct AppwriteTree {
     project: String,
     key_file: Option<PathBuf>,
     guest_writes_per_minute: u32,
+    max_total: u64,
     token_retention: u32,
     #[serde(default)]
     keys: BTreeMap<String, AppwriteKey>,
@@ -478,7 +481,7 @@ fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSetti
     if !tree.enabled {
         return None;
     }
-    let AppwriteTree { project, key_file, guest_writes_per_minute, token_retention, keys: named, .. } = tree;
+    let AppwriteTree { project, key_file, guest_writes_per_minute, max_total, token_retention, keys: named, .. } = tree;
     if project.is_empty() {
         problems.note::<()>(Err(problem("enlace.appwrite.project", "must not be empty")));
     }
@@ -491,7 +494,7 @@ fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSetti
         }
     }
     let token_retention = Duration::from_secs(u64::from(token_retention) * 24 * 60 * 60);
-    Some(AppwriteSettings { project, key_file, guest_writes_per_minute, token_retention, keys })
+    Some(AppwriteSettings { project, key_file, guest_writes_per_minute, max_total, token_retention, keys })
 }
 
 /// Where keys of `/v1` are.
@@ -637,6 +640,7 @@ mod tests {
         let read = read.unwrap().unwrap();
         assert_eq!((read.project.as_str(), read.keys.len()), ("enlace", 2));
         assert_eq!(read.token_retention, StorageConfig::DEFAULT_TOKEN_RETENTION);
+        assert_eq!(read.max_total, StorageConfig::DEFAULT_MAX_TOTAL);
         assert_eq!(read.keys[0].scopes.as_deref(), Some(&["files.read".to_owned()][..]));
         assert_eq!(read.keys[1].scopes, None);
         assert_eq!(read.guest_writes_per_minute, 60);
