@@ -1,8 +1,8 @@
 //! How tokens and files reach this node and leave it.
 //!
 //! Everything that is shared passes through [`Delivery`]: six reads (a token, the metadata of a file, all bytes of a file, a
-//! range of them, what is shown of a file whose upload goes on, and its bytes as they come) and four writes (a new token, the end of a
-//! use of one, a new file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation: [`several::Several`]
+//! range of them, what is shown of a file whose upload goes on, and its bytes as they come) and five writes (a new token, the renewal and the
+//! end of a use of one, a new file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation: [`several::Several`]
 //! reads from the node that shares something and from the [`backbone`](backbone::Backbone), and writes to the latter. Where a
 //! peer has what is in [`learn`]. Tests have a backbone and peers in memory. `conformance.rs` tests the contract below for each.
 //!
@@ -194,6 +194,10 @@ pub(crate) trait Delivery: Send + Sync {
 
     /// Whether somebody who is asked for this token counts its uses.
     fn counts_uses(&self, id: &TokenId) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// Keeps a use of a token under which it was read from lapsing for another while. A peer needs nothing of it: there each request under
+    /// the use does that.
+    fn renew_claim(&self, id: &TokenId, claim: &ClaimId) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Ends a use of a token: commits it once the whole content was verified, or gives it back. Can be repeated.
     ///
