@@ -15,7 +15,7 @@ use transport::wire::bytes::from_base64;
 use transport::wire::{FileId, TokenId};
 
 use super::*;
-use crate::clock::ManualClock;
+use crate::clock::{Clock as _, ManualClock};
 use crate::delivery::fake_peers::{Act, FakePeers};
 use crate::delivery::memory::{self, Holder};
 use crate::dto::{File, Password, PasswordProtection, Token as TokenDto};
