@@ -5,7 +5,7 @@
 use transport::wire::{Address, ExternalEventId, TokenId};
 
 use crate::core::Core;
-use crate::domain::{external_events, tokens};
+use crate::domain::{external_events, token_uses, tokens};
 use crate::error::Error;
 use crate::peers::{PeerMetrics, PeerServer};
 use crate::quota::Amounts;
@@ -33,6 +33,21 @@ impl Admin<'_> {
     /// [`Error::Store`] if the store fails.
     pub async fn reset_token_access_failed_count(&self, token: &TokenId) -> Result<bool, Error> {
         Ok(tokens::reset_failed_attempts(self.0, token).await?)
+    }
+
+    /// Contents of files that are being sent to somebody.
+    #[must_use]
+    pub fn open_downloads(&self) -> usize {
+        self.0.downloads.open()
+    }
+
+    /// Uses of a token that count although their receivers have not told that they have everything: reads of the published protocol, and
+    /// all of the strict form.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store fails.
+    pub async fn unconfirmed_uses(&self, token: &TokenId) -> Result<u32, Error> {
+        Ok(token_uses::unconfirmed(self.0, token).await?)
     }
 
     /// What the relay and the rendezvous server do; `None` if the settings ask for neither.

@@ -15,6 +15,7 @@ use crate::budget::Bodies;
 use crate::caller::digest;
 use crate::challenge_id::Serials;
 use crate::config::Config;
+use crate::downloads::Downloads;
 use crate::error::Error;
 use crate::followers::Followers;
 use crate::notifications::{EventStreams, Notification};
@@ -86,6 +87,8 @@ pub(crate) struct Core {
     pub(crate) guesses: Guesses,
     /// Bytes of unfinished uploads.
     pub(crate) uploads: Uploads,
+    /// Contents of files that are being sent.
+    pub(crate) downloads: Downloads,
     /// Requests that append to uploads or put them together: they outlive their connections, to keep what arrived and because
     /// nobody else may write before their last commit is decided.
     pub(crate) appending: TaskTracker,
@@ -130,6 +133,7 @@ impl Core {
             allowances: Allowances::new(&config.limits.rates),
             guesses: Guesses::new(config.limits.wrong_passwords),
             uploads: Uploads::default(),
+            downloads: Downloads::default(),
             appending: TaskTracker::new(),
             peers: None,
             store,

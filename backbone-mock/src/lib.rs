@@ -39,6 +39,7 @@ mod clock;
 mod config;
 mod core;
 mod domain;
+mod downloads;
 mod error;
 #[cfg(feature = "testing")]
 pub mod fault;

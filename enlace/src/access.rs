@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use runtime::dto::{ChangedToken, File, FileFormat, IdentityInfo, ListedTokens, RotatedToken, Token, TokenTerms};
+use runtime::dto::{
+    ChangedToken, File, FileFormat, IdentityInfo, ListedTokens, Notify, RotatedToken, Token, TokenTerms,
+};
 use runtime::facade::{
     CreateOwnToken, CreateTokenForFile, Download, FindTokens, LoadFile, LoadPeerToken, Ownership, UpdateToken,
     UploadOwnFile,
@@ -267,10 +269,17 @@ impl Access {
         }
     }
 
-    /// Refuses terms that the backbone cannot enforce, before something is uploaded. A running process refuses them with the token.
+    /// Refuses terms that the backbone cannot enforce and uses that it cannot tell, before something is uploaded. A running process refuses
+    /// the former with the token.
     pub(crate) async fn check_terms(&self, request: &CreateTokenForFile) -> Result<(), Failure> {
         match self {
-            Self::Here(node) => Ok(node.runtime.files().check_terms(request).await?),
+            Self::Here(node) => {
+                node.runtime.files().check_terms(request).await?;
+                match request.notify {
+                    None | Some(Notify::None) => Ok(()),
+                    Some(_) => Ok(node.runtime.tokens().check_uses_are_told().await?),
+                }
+            }
             Self::There { .. } => Ok(()),
         }
     }

@@ -136,6 +136,11 @@ async fn end(
     Ok(())
 }
 
+/// Uses whose receivers have not told that they have everything.
+pub(crate) async fn unconfirmed(core: &Core, id: &TokenId) -> Result<u32, StoreError> {
+    Ok(core.store.get(&key(id)).await?.map_or(0, |record| record.uses.unconfirmed()))
+}
+
 pub(super) fn put_new(transaction: &mut Transaction<'_>, id: &TokenId, uses: Uses) -> Result<(), StoreError> {
     transaction.put(&key(id), &UsesRecord { uses, last_read_at: None })
 }

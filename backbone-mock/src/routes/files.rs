@@ -65,7 +65,8 @@ pub(super) async fn download(
     };
     let mut response = Response::default();
     if length > 0 {
-        *response.body_mut() = Body::from_stream(files::open(&core, &file, offset, length).await?.into_stream());
+        let content = files::open(&core, &file, offset, length).await?.into_stream();
+        *response.body_mut() = Body::from_stream(core.downloads.count(content));
     }
     *response.status_mut() = selection.status();
     *response.headers_mut() = selection.headers(representation);

@@ -43,8 +43,9 @@ pub(super) async fn follow(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let first = first_byte(&headers)?;
+    let downloads = core.downloads.clone();
     let bytes = resumable::follow(core, &caller, id, first.unwrap_or(0)).await?;
-    let mut response = Response::new(Body::from_stream(bytes));
+    let mut response = Response::new(Body::from_stream(downloads.count(bytes)));
     let headers = response.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -40,6 +40,10 @@ impl NextSteps<'_> {
     pub(crate) fn lines(&self) -> Vec<String> {
         let Self { token, file, options, passed_on, .. } = self;
         let served_by = match self.served_by {
+            ServedBy::This if token.notify.is_some() => {
+                let until = "serving until nobody else can use the reference, or until Ctrl-C";
+                format!("{until}; to continue later: enlace serve{options}")
+            }
             ServedBy::This => format!("serving until Ctrl-C; to continue later: enlace serve{options}"),
             ServedBy::Other(pid) => {
                 format!("process {pid} serves it as long as it runs; to continue later: enlace serve{options}")
@@ -99,7 +103,7 @@ pub(super) fn shell_word(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use runtime::dto::{Password, PasswordProtection};
+    use runtime::dto::{Notify, Password, PasswordProtection};
     use serde_json::json;
 
     use super::*;
@@ -134,6 +138,10 @@ mod tests {
              to revoke it: enlace tokens delete TOKabcdefghijklmno12 --data-dir d"
         );
         assert!(lines(&token, ServedBy::Other(7)).starts_with("process 7 serves it"));
+        let watched = Token { notify: Some(Notify::Each), ..token.clone() };
+        assert!(
+            lines(&watched, ServedBy::This).starts_with("serving until nobody else can use the reference, or until")
+        );
         token.is_ephemeral = true;
         assert!(lines(&token, ServedBy::This).ends_with("enlace files delete FILabcdefghijklmno12 --data-dir d"));
         let password = Password::new("9753").unwrap();

@@ -35,7 +35,7 @@ use crate::time;
 /// Encrypt and upload files, print a reference to it, and serve until Ctrl-C.
 ///
 /// If another process already serves the data directory, that process uploads a file and this command ends at once; with --code it
-/// stays until the code has ended, with --direct-only until Ctrl-C, and with --notify until nobody else can fetch the file.
+/// stays until the code has ended, with --direct-only until Ctrl-C, and with --notify until nobody else can use the reference.
 ///
 /// By default, anyone who has the reference can load the file for 7 days; --expires-in, --for and the password options
 /// change that. They apply to the reference: the file itself stays at the backbone until it is deleted, or for as long as
@@ -86,10 +86,12 @@ pub(crate) struct ShareArgs {
     /// With --json, a line with only the token and the reference comes first.
     #[arg(long)]
     early: bool,
-    /// Say when somebody fetches the file, and end when nobody else can: after the last of --max-downloads, or at the expiry
+    /// Say when somebody uses the reference, and end when nobody else can: after the last of --max-downloads, or at the expiry
     ///
-    /// What is sent directly is told as well, with the address of the receiver if it has proven it. With --json these are lines on
-    /// standard error. To follow a token that is not stored is not possible.
+    /// Transfers that have begun end first. A program that does not tell when it has the file gets a minute to ask for it.
+    /// What is sent directly is told as well, with the address of the receiver if it has proven it, but not by a process that
+    /// serves the data directory already. With --json these are lines on standard error. It takes a backbone that counts uses, and a
+    /// token that is stored.
     #[arg(long, conflicts_with = "ephemeral", help_heading = "Terms")]
     notify: bool,
     /// Do not draw a QR code
@@ -195,7 +197,7 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         Err(failure) => (Err(progress.explain_stopped(failure)), None),
     };
     let token = shared.as_ref().ok().map(|shared| shared.token.clone()).filter(|_| args.notify);
-    let watch = token.map(|token| Watch::new(&access, token, !args.direct_only));
+    let watch = token.map(|token| Watch::new(&access, token));
     let told = async {
         let shared = shared?;
         let passed_on = interface.passed_on(&shared.token);
@@ -284,9 +286,7 @@ async fn check_running(args: &ShareArgs, access: &Access) -> Result<(), Failure>
 }
 
 fn check_options(args: &ShareArgs, running: &Running) -> Result<(), Failure> {
-    // What it sends directly it tells nobody.
-    let notify = (args.notify && args.direct_only).then_some("--notify with --direct-only");
-    let option = notify.or(args.local.then_some("--local"));
+    let option = args.local.then_some("--local");
     match option.or_else(|| args.peers.settings().first().map(|(_, _, option)| *option)) {
         None => Ok(()),
         Some(option) => {

@@ -30,9 +30,24 @@ fn share_says_when_the_file_is_fetched_and_ends_with_the_last_use() {
     let ended = shared.ended();
     assert_eq!(ended.code, 0, "{ended:?}");
     let told: Vec<Value> = ended.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let fetched = json!({ "event": "fetched", "token": token, "uses": 1, "maxDownloads": 1 });
+    let used = json!({ "event": "used", "token": token, "uses": 1, "maxDownloads": 1 });
     let end = json!({ "event": "end", "token": token, "status": "exhausted" });
-    assert!(told.contains(&fetched) && told.last() == Some(&end), "{ended:?}");
+    assert!(told.contains(&used) && told.last() == Some(&end), "{ended:?}");
+}
+
+#[test]
+fn share_without_a_backbone_says_when_the_file_is_loaded_and_ends_with_the_last_use() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.txt", "hello");
+    let listen = ["--peer-listen", "/ip4/127.0.0.1/tcp/0"];
+    let options = [&listen[..], &["--direct-only", "--max-downloads", "1", "--notify"]].concat();
+    let shared = sandbox.share(&file, &options);
+    sandbox.receive(shared.text("/reference"), &["--output", "b.txt"]).json();
+    let ended = shared.ended();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for event in ["used", "sent", "end"] {
+        assert!(ended.stderr.contains(&format!("{{\"event\":\"{event}\"")), "{event}: {ended:?}");
+    }
 }
 
 #[test]

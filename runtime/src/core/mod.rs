@@ -13,6 +13,7 @@ mod held;
 mod leases;
 mod locks;
 mod token_accesses;
+mod verified_chunks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use self::background::Background;
 pub(crate) use self::held::Held;
 pub(crate) use self::locks::{KeyGuard, KeyedLocks};
 pub(crate) use self::token_accesses::{TokenAccess, TokenAccesses};
+use self::verified_chunks::VerifiedChunks;
 use crate::clock::Clock;
 use crate::code::ErrorCode;
 use crate::content_store::ContentStore;
@@ -81,6 +83,8 @@ pub(crate) struct Core {
     pub(crate) background: Background,
     /// Ends of uses that are being told, for which a stop waits.
     pub(crate) ending: Background,
+    /// What was verified of files that belong to uses.
+    pub(crate) verified_chunks: VerifiedChunks,
 }
 
 /// The parts of a core that have a life of their own.
@@ -136,6 +140,7 @@ impl Core {
             previews: preview::Pool::default(),
             background: Background::default(),
             ending: Background::default(),
+            verified_chunks: VerifiedChunks::default(),
         })
     }
 

@@ -125,6 +125,14 @@ impl Delivery for Backbone<'_> {
         Ok(self.session().claimed_token(id, claim, None).await.map(drop)?)
     }
 
+    async fn renew_claim(&self, id: &TokenId, claim: &ClaimId) -> Result<(), Failure> {
+        if !self.counts_uses(id).await? {
+            return Err(Failure::NotFound(Error::RecordNotFound("Claim")));
+        }
+        // Whoever has read it before needs no password.
+        Ok(self.session().claim_token(id, claim, None).await.map(drop)?)
+    }
+
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
         if !self.counts_uses(id).await? {
             return Err(Failure::NotFound(Error::RecordNotFound("Claim")));

@@ -61,6 +61,13 @@ impl Delivery for Choice<Backbone<'_>, Memory<'_>> {
         }
     }
 
+    async fn renew_claim(&self, id: &TokenId, claim: &ClaimId) -> Result<(), Failure> {
+        match self {
+            Self::Backbone(by) => by.renew_claim(id, claim).await,
+            Self::Memory(by) => by.renew_claim(id, claim).await,
+        }
+    }
+
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
         match self {
             Self::Backbone(by) => by.end_claim(id, claim, end).await,

@@ -2,8 +2,9 @@
 //!
 //! Who counts the uses of a token knows one by its [`ClaimId`]. It is stored before it is asked first, so that a load that is repeated,
 //! after a lost answer or a kill, too, is the same use; and it stays when the use has ended, so that loading the token again here is none.
-//! A use ends when the file of the token was verified to its last byte for the first time, and at once if the token has no file. The end is told
-//! in the background: who counts lets a use count by itself some time after its content was sent.
+//! A use ends when every chunk of the file of the token was verified, in one run of the node and in any order, and at once if the token has
+//! no file. The end is told in the background: who counts lets a use count by itself some time after its content was sent, so while
+//! the file is loaded the use is [renewed](Loading::arrived).
 //!
 //! ```text
 //! TokenClaim/<token>              the use
@@ -13,12 +14,13 @@
 //!
 //! Nothing of this is in the datawallet: a use is one of this device.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracing::info;
-use transport::access::ClaimEnd;
+use transport::access::{ClaimEnd, LEASE};
 use transport::backbone::new_claim_id;
 use transport::token::TokenContent;
 use transport::wire::{ClaimId, FileId, Timestamp, TokenId};
@@ -40,6 +42,11 @@ pub(crate) const MAX_CLAIMS: usize = 1024;
 /// How long a node that stops waits until the ends of uses are told.
 pub(crate) const END_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a use is renewed while its file comes: several times in a lease, so that one attempt may fail.
+const RENEWAL: Duration = Duration::from_secs(LEASE.as_secs() / 3);
+/// How often it is looked up whether a use is to be renewed.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// The use of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct ClaimRecord {
@@ -59,6 +66,9 @@ struct ClaimRecord {
     /// Whether several loads have begun under it, so that the failure of one of them says nothing about the others.
     #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
     is_shared: bool,
+    /// When it was renewed last, if it was.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    renewed_at: Option<Timestamp>,
 }
 
 /// How a use is written, by the version of the form.
@@ -78,7 +88,8 @@ pub(crate) struct Use {
 
 impl ClaimRecord {
     fn new(made_at: Timestamp) -> Self {
-        Self { claim: new_claim_id(), made_at, file: None, is_ended: false, is_plain: false, is_shared: false }
+        let claim = new_claim_id();
+        Self { claim, made_at, file: None, is_ended: false, is_plain: false, is_shared: false, renewed_at: None }
     }
 
     fn stored(view: &View<'_>, token: &TokenId) -> Result<Option<Self>, StoreError> {
@@ -88,6 +99,11 @@ impl ClaimRecord {
 
     fn put(&self, batch: &mut Batch, token: &TokenId) -> Result<(), StoreError> {
         batch.put_value(&name(token), &Stored::V1(self)).map(drop)
+    }
+
+    /// Whether its lease is to be renewed, if its file is being loaded.
+    fn is_due(&self, now: Timestamp) -> bool {
+        !self.is_ended && !is_within(self.renewed_at.unwrap_or(self.made_at), now, RENEWAL)
     }
 
     fn remove(&self, batch: &mut Batch, token: &TokenId) {
@@ -224,20 +240,97 @@ pub(crate) async fn opened(core: &Arc<Core>, token: &TokenId, used: Use, content
     Ok(core.store.change::<_, StoreError>(note).await?)
 }
 
-/// A file was verified to its last byte: the uses end that it belongs to. A failure of the store is a line in the log.
+/// All of a file was verified: the uses end that it belongs to. A failure of the store is a line in the log.
 pub(crate) fn verified(core: &Arc<Core>, file: &FileId) {
+    core.verified_chunks.forget(file);
+    for (token, record) in of_file(core, file) {
+        end(core, token, record.claim, ClaimEnd::Commit);
+    }
+}
+
+/// The uses that a file belongs to and that have not ended. A failure of the store is a line in the log.
+fn of_file(core: &Core, file: &FileId) -> Vec<(TokenId, ClaimRecord)> {
     let prefix = format!("{OF}{file}/");
-    let begun = || {
+    let read = || {
         let view = core.store.view();
         let names = view.value_names(&prefix, &prefix, MAX_CLAIMS)?;
         let tokens = names.iter().filter_map(|name| name[prefix.len()..].parse::<TokenId>().ok());
-        let read = |token| Ok(ClaimRecord::stored(&view, &token)?.map(|record| (token, record.claim)));
+        let read = |token| Ok(ClaimRecord::stored(&view, &token)?.map(|record| (token, record)));
         tokens.map(read).filter_map(Result::transpose).collect::<Result<Vec<_>, StoreError>>()
     };
-    match begun() {
-        Ok(begun) => begun.into_iter().for_each(|(token, claim)| end(core, token, claim, ClaimEnd::Commit)),
-        Err(error) => tracing::warn!(%error, file = short(file), "the uses that a file belongs to cannot be read"),
+    read().unwrap_or_else(|error| {
+        tracing::warn!(%error, file = short(file), "the uses that a file belongs to cannot be read");
+        Vec::new()
+    })
+}
+
+/// A file that is being loaded, for the uses that it belongs to.
+pub(crate) struct Loading {
+    core: Arc<Core>,
+    file: FileId,
+    looked_at: Option<Timestamp>,
+    /// Whether it belonged to a use when its first chunk was verified, once that is known.
+    is_used: Option<bool>,
+}
+
+impl Loading {
+    pub(crate) fn of(core: Arc<Core>, file: FileId) -> Self {
+        Self { core, file, looked_at: None, is_used: None }
     }
+
+    /// Bytes of it have come. Renews the uses whose last renewal is a while ago, in the background: whoever counts must not take a load
+    /// that lasts for one that was given up.
+    pub(crate) fn arrived(&mut self) {
+        let now = self.core.clock.now();
+        if self.looked_at.is_some_and(|at| is_within(at, now, LOOK)) {
+            return;
+        }
+        self.looked_at = Some(now);
+        let mut uses = of_file(&self.core, &self.file);
+        uses.retain(|(_, record)| record.is_due(now));
+        if uses.is_empty() {
+            return;
+        }
+        let core = self.core.clone();
+        drop(self.core.background.run(async move {
+            for (token, record) in uses {
+                if let Err(error) = renew(&core, &token, &record.claim, now).await {
+                    info!(%error, token = short(&token), "a use was not renewed");
+                }
+            }
+        }));
+    }
+
+    /// These of so many chunks were verified. With the last ones, the uses end: those who read a part only may come back for the rest.
+    pub(crate) fn has_verified(&mut self, chunks: Range<u64>, count: u64) {
+        let (core, file) = (&self.core, &self.file);
+        let is_used = *self.is_used.get_or_insert_with(|| !of_file(core, file).is_empty());
+        if is_used && core.verified_chunks.add(file, chunks) == (0..count) {
+            verified(core, file);
+        }
+    }
+}
+
+/// Renews a use, unless somebody else does. It is noted before, so that a failure is not repeated for each chunk.
+async fn renew(core: &Core, token: &TokenId, claim: &ClaimId, now: Timestamp) -> Result<()> {
+    let note = |view: &View<'_>| {
+        let mut batch = Batch::new();
+        let known = ClaimRecord::stored(view, token)?.filter(|record| record.claim == *claim && record.is_due(now));
+        let is_due = known.is_some();
+        if let Some(record) = known {
+            ClaimRecord { renewed_at: Some(now), ..record }.put(&mut batch, token)?;
+        }
+        Ok((batch, is_due))
+    };
+    if core.store.change::<_, StoreError>(note).await? {
+        super::of(core).renew_claim(token, claim).await?;
+    }
+    Ok(())
+}
+
+/// Whether less than `time` has passed. A clock that was set back says nothing.
+fn is_within(since: Timestamp, now: Timestamp, time: Duration) -> bool {
+    since <= now && now.saturating_duration_since(since) < time
 }
 
 /// Tells who counts that a use has ended, in the background.

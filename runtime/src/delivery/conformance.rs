@@ -114,6 +114,7 @@ impl<D: Delivery> World<'_, D> {
         for password in [Some(PASSWORD), None] {
             assert_eq!(receiver.token(&id, password, Some(&claim), None).await.unwrap().id, id);
         }
+        receiver.renew_claim(&id, &claim).await.unwrap();
         for _ in 0..2 {
             receiver.end_claim(&id, &claim, ClaimEnd::Commit).await.unwrap();
         }

@@ -245,6 +245,12 @@ impl Delivery for Memory<'_> {
         self.token(id, None, Some(claim), None).await.map(drop)
     }
 
+    async fn renew_claim(&self, id: &TokenId, claim: &ClaimId) -> Result<(), Failure> {
+        let mut held = self.reached().await?;
+        let token = held.tokens.get_mut(id).ok_or_else(|| self.not_found("Token", None))?;
+        token.uses.claim(claim, self.core.clock.now()).map(drop).map_err(no_use_left)
+    }
+
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {
         let mut held = self.reached().await?;
         let token = held.tokens.get_mut(id).ok_or_else(|| self.not_found("Token", None))?;

@@ -1,8 +1,9 @@
 //! How tokens and files reach this node and leave it.
 //!
 //! Everything that is shared passes through [`Delivery`]: six reads (a token, the metadata of a file, all bytes of a file, a
-//! range of them, what is shown of a file whose upload goes on, and its bytes as they come) and five writes (a new token, a use of
-//! one that a peer makes here, the end of a use, a new file at once, a new file piece by piece, which may go on after an interruption). [`of`] chooses the implementation: [`several::Several`]
+//! range of them, what is shown of a file whose upload goes on, and its bytes as they come) and six writes (a new token, a use of
+//! one that a peer makes here, the renewal and the end of a use, a new file at once, a new file piece by piece, which may go on after an
+//! interruption). [`of`] chooses the implementation: [`several::Several`]
 //! reads from the node that shares something and from the [`backbone`](backbone::Backbone), and writes to the latter. Where a
 //! peer has what is in [`learn`]. Tests have a backbone and peers in memory. `conformance.rs` tests the contract below for each.
 //!
@@ -200,6 +201,10 @@ pub(crate) trait Delivery: Send + Sync {
     /// [`Failure::NotFound`] and [`Failure::NoUseLeft`] as for [`token`](Self::token); [`Failure::Failed`] if nobody who is asked
     /// counts uses.
     fn count_use(&self, id: &TokenId, claim: &ClaimId) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Keeps a use of a token under which it was read from lapsing for another while. A peer needs nothing of it: there each request under
+    /// the use does that.
+    fn renew_claim(&self, id: &TokenId, claim: &ClaimId) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Ends a use of a token: commits it once the whole content was verified, or gives it back. Can be repeated.
     ///

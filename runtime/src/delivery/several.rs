@@ -334,6 +334,15 @@ where
         self.backbone.count_use(id, claim).await
     }
 
+    /// A peer renews a use with each request under it, also at the backbone if that allocates it.
+    async fn renew_claim(&self, id: &TokenId, claim: &ClaimId) -> Result<(), Failure> {
+        let is_foreign = self.route_to_token(id).is_some_and(|route| self.is_foreign(route.backbone.as_deref()));
+        match is_foreign || self.sources == Sources::Peer {
+            true => Ok(()),
+            false => self.backbone.renew_claim(id, claim).await,
+        }
+    }
+
     /// Asks whoever allocates the uses of the token, which the receiver does not know: the backbone first, because it hardly ever is
     /// the peer; if that is another backbone, the peer, which passes it on there.
     async fn end_claim(&self, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), Failure> {

@@ -22,8 +22,9 @@ impl TokensFacade {
     /// Replaces an own token by a new one with the same content, addressee, password, expiry, beginning, label, and as many uses as are
     /// left, and revokes the old one. The reference of a token is its secret, so another secret takes another token.
     ///
-    /// The new token is stored first. If the revocation fails, the old token stays as it is; the same call then goes on with it, and
-    /// makes no further token. After the end it answers the same again.
+    /// The new token is stored first, and is in the list from then on. If the revocation fails at the backbone, the old token can still be used
+    /// there; this node gives it to no peer any more. The same call then goes on with it, and makes no further token. After the end it
+    /// answers the same again.
     ///
     /// A use of the old token that is open counts as used. One that begins while the token is replaced is taken off the new limit.
     ///

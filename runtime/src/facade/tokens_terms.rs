@@ -99,6 +99,14 @@ impl TokensFacade {
         Ok(terms)
     }
 
+    /// Refuses what needs [`token_terms`](Self::token_terms), before a token is made for it.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] if the backbone has no terms, and its errors.
+    pub async fn check_uses_are_told(&self) -> Result<()> {
+        check_services(self.core(), NO_TERMS).await
+    }
+
     /// Changes terms of an own token: at the backbone and at this node; the expiry also at the other devices of the identity when they
     /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry. Peers that load
     /// the token from this node are counted by the backbone, too.

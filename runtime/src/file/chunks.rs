@@ -18,7 +18,7 @@ use crate::blocking::joined;
 use crate::code::ErrorCode;
 use crate::content_store::{Keeping, KnownContent};
 use crate::core::Core;
-use crate::delivery::claims;
+use crate::delivery::claims::Loading;
 use crate::peer::{Path, PathLog};
 use crate::{Error, Result};
 
@@ -92,6 +92,7 @@ pub(super) struct Chunks {
     access: Access,
     window: u64,
     progress: Option<(Observer, u64)>,
+    loading: Loading,
 }
 
 impl Chunks {
@@ -105,6 +106,7 @@ impl Chunks {
     ) -> Result<Self> {
         let layout = content.layout;
         let keeping = core.content_store.keep_download(content.known());
+        let loading = Loading::of(core.clone(), content.id.clone());
         let mut blob = RemoteBlob::new(core, content.id.clone(), layout.blob_length());
         let mut run = None;
         let window = if access == Access::InOrder { u64::MAX } else { FIRST_WINDOW };
@@ -136,6 +138,7 @@ impl Chunks {
             access,
             window,
             progress: observer.map(|observer| (observer.clone(), length)),
+            loading,
         })
     }
 
@@ -163,9 +166,7 @@ impl Chunks {
             self.is_in_order = opened.is_ok();
             match opened {
                 Ok(chunk) => {
-                    if index + 1 == self.layout.chunk_count() {
-                        claims::verified(self.blob.core(), self.blob.id());
-                    }
+                    self.were_verified(index..index + 1);
                     return Ok(chunk);
                 }
                 Err(error) => {
@@ -177,6 +178,11 @@ impl Chunks {
                 }
             }
         }
+    }
+
+    /// Somebody has these chunks, and they are those of the content.
+    pub(super) fn were_verified(&mut self, chunks: Range<u64>) {
+        self.loading.has_verified(chunks, self.layout.chunk_count());
     }
 
     /// Takes back a chunk that was read, for the next ones.
@@ -260,6 +266,7 @@ impl Chunks {
             Some(whole) if whole == index => self.blob.bytes_of_one(place).await?,
             _ => self.blob.bytes(&mut self.run, place, run_end).await?,
         };
+        self.loading.arrived();
         self.report(index);
         Ok((sealed.bytes, By::Path(sealed.by)))
     }

@@ -23,7 +23,8 @@ use super::{FileReader, FileRecord, Observer, Phase, Progress};
 use crate::blocking::{blocking, joined};
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Delivery as _, Failure, Incoming, Retries, claims};
+use crate::delivery::claims::{self, Loading};
+use crate::delivery::{self, Delivery as _, Failure, Incoming, Retries};
 use crate::peer::{Path, PathLog};
 use crate::{Error, Result};
 
@@ -190,7 +191,7 @@ struct Whole {
 /// Receives a body. If whoever sends it fails, it goes on behind what has arrived with whoever else can be asked; or begins again, if
 /// one is to send all.
 async fn fetch(
-    core: &Core,
+    core: &Arc<Core>,
     id: &FileId,
     filesize: u64,
     observer: Option<&Observer>,
@@ -198,9 +199,10 @@ async fn fetch(
     may_mix: bool,
 ) -> Result<Whole> {
     let mut receiving = Receiving::new(core, filesize)?;
+    let mut loading = Loading::of(core.clone(), id.clone());
     let (mut retries, mut most_received) = (Retries::default(), 0);
     loop {
-        let failure = match receive(core, id, &mut receiving, observer, paths).await {
+        let failure = match receive(core, id, &mut receiving, observer, paths, &mut loading).await {
             Ok(()) => return receiving.finish().await,
             Err(Interrupted::Here(error)) => return Err(error),
             Err(Interrupted::There(by, failure)) => {
@@ -252,6 +254,7 @@ async fn receive(
     receiving: &mut Receiving,
     observer: Option<&Observer>,
     paths: &PathLog,
+    loading: &mut Loading,
 ) -> Result<(), Interrupted> {
     let (limit, position) = (receiving.limit, receiving.received);
     let by = delivery::of(core);
@@ -278,6 +281,7 @@ async fn receive(
             }
         };
         paths.add(path, chunk.len() as u64);
+        loading.arrived();
         // Who sends everything begins with what is here.
         let known = skipped.min(chunk.len() as u64);
         skipped -= known;

@@ -25,7 +25,8 @@ use super::{FileRecord, Observer, Phase, Progress};
 use crate::blocking::blocking;
 use crate::code::ErrorCode;
 use crate::core::Core;
-use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries, Sources, claims};
+use crate::delivery::claims::{self, Loading};
+use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries, Sources};
 use crate::peer::Path;
 use crate::{BackboneError, Error, Result, file_name};
 
@@ -111,6 +112,7 @@ fn begin(
         metadata_key,
         longest_blob: layout.map_or_else(|| longest_blob(longest), |layout| layout.blob_length()),
         arriving: None,
+        loading: Loading::of(core.clone(), preview.id.clone()),
         retries: Retries::default(),
         observer,
         state: State::Growing,
@@ -141,6 +143,7 @@ struct Following {
     /// The most bytes that the blob may have.
     longest_blob: u64,
     arriving: Option<Arriving>,
+    loading: Loading,
     retries: Retries,
     observer: Option<Observer>,
     state: State,
@@ -195,6 +198,7 @@ impl Following {
         match self.bytes().await {
             Ok(Some(bytes)) => {
                 self.retries.reset();
+                self.loading.arrived();
                 self.growth.push(&bytes).map_err(|error| self.refuse(error))?;
                 self.report();
                 Ok(())

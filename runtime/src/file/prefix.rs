@@ -37,16 +37,21 @@ pub(crate) async fn verified_prefix(
     let (mut comparing, mut verified) = (VecDeque::new(), 0);
     for index in 0.. {
         comparing.push_back((index, compare(&sealer, &layout, index, chunk, &mut chunks).await?));
-        if comparing.len() == AHEAD && !take_first(&mut comparing, &layout, &mut verified).await {
-            return Ok(verified);
+        if comparing.len() == AHEAD && !take_first(&mut comparing, &mut verified).await {
+            comparing.clear();
+            break;
         }
         match next_chunk(&layout, index + 1, content.as_mut()).await {
             Some(next) => chunk = next,
             None => break,
         }
     }
-    while !comparing.is_empty() && take_first(&mut comparing, &layout, &mut verified).await {}
-    Ok(verified)
+    while !comparing.is_empty() && take_first(&mut comparing, &mut verified).await {}
+    if verified == 0 {
+        return Ok(0);
+    }
+    chunks.were_verified(0..verified);
+    Ok(layout.content_of(verified - 1).end)
 }
 
 /// A whole chunk of plaintext, if there is one. What cannot be read is not there.
@@ -71,11 +76,11 @@ async fn compare(
 }
 
 /// Counts the chunk that was read first, if it is that of the file.
-async fn take_first(comparing: &mut VecDeque<(u64, JoinHandle<bool>)>, layout: &Layout, verified: &mut u64) -> bool {
+async fn take_first(comparing: &mut VecDeque<(u64, JoinHandle<bool>)>, verified: &mut u64) -> bool {
     let Some((index, mut outcome)) = comparing.pop_front() else { return false };
     let is_same = joined(&mut outcome).await;
     if is_same {
-        *verified = layout.content_of(index).end;
+        *verified = index + 1;
     }
     is_same
 }

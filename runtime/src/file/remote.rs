@@ -91,10 +91,6 @@ impl RemoteBlob {
         Self { sources: Sources::Backbone, ..Self::new(core, id, length) }
     }
 
-    pub(super) fn id(&self) -> &FileId {
-        &self.id
-    }
-
     pub(super) fn core(&self) -> &Arc<Core> {
         &self.core
     }

@@ -125,6 +125,17 @@ impl Uses {
         u32::try_from(self.leases().filter(|Open(ends_at, _)| *ends_at > now).count()).unwrap_or(u32::MAX)
     }
 
+    /// Uses that count and were not committed by their receiver under a claim that is remembered: those without a claim, those whose claim is
+    /// forgotten, and all of the strict form. Their receivers may still load what the token is for.
+    #[must_use]
+    pub fn unconfirmed(&self) -> u32 {
+        if self.is_strict {
+            return self.committed;
+        }
+        let confirmed = self.claims.iter().filter(|Remembered(_, lease)| lease.is_none()).count();
+        self.committed.saturating_sub(u32::try_from(confirmed).unwrap_or(u32::MAX))
+    }
+
     /// When the first of the leases ends that are not over: until then, what is counted changes by calls only.
     #[must_use]
     pub fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
@@ -397,6 +408,20 @@ mod tests {
         uses.release(&id(1), start()).unwrap();
         assert_eq!(counts(&uses, start()), (1, 0, Some(0)));
         assert_eq!(uses.release(&id(2), start()), Err(UnknownClaim));
+    }
+
+    #[test]
+    fn uses_without_a_claim_are_not_confirmed() {
+        for is_strict in [false, true] {
+            let mut uses = Uses::new(NonZeroU32::new(3), is_strict);
+            uses.read(&id(1), start()).unwrap();
+            uses.read(&id(2), start()).unwrap();
+            uses.commit(&id(1), start()).unwrap();
+            uses.lapse(start().saturating_add(LEASE));
+            assert_eq!(uses.unconfirmed(), if is_strict { 2 } else { 0 });
+            uses.take(start()).unwrap();
+            assert_eq!(uses.unconfirmed(), if is_strict { 3 } else { 1 });
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use transport::access::Uses;
+use transport::access::{LEASE, Uses};
 use transport::backbone::new_claim_id;
 use transport::crypto::{PasswordHash, SignatureKeypair};
 use transport::peer::{FileTarget, Format, PIECE_LENGTH, PeerKey, Refusal};
@@ -15,7 +15,7 @@ use transport::wire::bytes::from_base64;
 use transport::wire::{FileId, TokenId};
 
 use super::*;
-use crate::clock::ManualClock;
+use crate::clock::{Clock as _, ManualClock};
 use crate::delivery::fake_peers::{Act, FakePeers};
 use crate::delivery::memory::{self, Holder};
 use crate::dto::{File, Password, PasswordProtection, Token as TokenDto};
@@ -38,6 +38,7 @@ struct World {
     bob: Arc<Node>,
     backbone: Holder,
     peers: FakePeers,
+    clock: Arc<ManualClock>,
     directory: tempfile::TempDir,
 }
 
@@ -54,7 +55,7 @@ impl World {
             Arc::get_mut(&mut core).unwrap().config.peers = Some(PeerConfig { patience, ..PeerConfig::default() });
             Arc::new(Node { core, sync: Synchronizer::idle(), server: None })
         });
-        Arc::new(Self { alice, bob, backbone: Holder::default(), peers: FakePeers::default(), directory })
+        Arc::new(Self { alice, bob, backbone: Holder::default(), peers: FakePeers::default(), clock, directory })
     }
 
     async fn run<F: Future>(test: impl FnOnce(Arc<Self>) -> F) -> F::Output {
@@ -136,6 +137,13 @@ impl World {
             .await
             .map_err(|error| error.downcast::<crate::Error>().expect("errors of readers are those of the crate"))?;
         Ok((content, paths.bytes()))
+    }
+
+    /// Uses of a token at the backbone that are committed, and that are leased.
+    async fn uses(&self, id: &TokenId) -> (u32, u32) {
+        let (held, now) = (self.backbone.held().await, self.clock.now());
+        let uses = &held.tokens[id].uses;
+        (uses.committed(now), uses.leased(now))
     }
 
     /// All bytes that were sent, by whom else.
@@ -581,6 +589,28 @@ async fn a_lost_answer_of_the_peer_that_counts_is_no_second_use() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_use_lasts_for_as_long_as_its_file_comes() {
+    World::run(async |world| {
+        let file = world.upload(&plain(8 * MEBIBYTE), ContentFormat::V2).await;
+        let (token, _) = world.share(&file, None).await;
+        world.load(&token.reference.url, None).await.unwrap();
+        let files = FilesFacade::new(world.bob.clone());
+        let mut content = files.download_file(&file.id, None).await.unwrap().content.into_reader();
+        let mut chunk = vec![0; usize::try_from(MEBIBYTE).unwrap()];
+        for number in 0..5 {
+            world.clock.advance(LEASE * 2 / 3);
+            content.read_exact(&mut chunk).await.unwrap();
+            world.bob.core.background.idle().await;
+            assert_eq!(world.uses(&token.id).await, (0, 1), "{number}");
+        }
+        content.read_to_end(&mut chunk).await.unwrap();
+        world.bob.core.ending.idle().await;
+        assert_eq!(world.uses(&token.id).await, (1, 0));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_everybody_refuses_is_not_remembered_as_a_use() {
     World::run(async |world| {
         let file = world.upload(b"abc", ContentFormat::V2).await;
@@ -592,6 +622,29 @@ async fn what_everybody_refuses_is_not_remembered_as_a_use() {
             assert!(load_token(&world, &reference).await.is_err());
             assert_eq!(remembered(), usize::from(is_remembered), "{refusal}");
         }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_use_is_over_when_all_of_its_file_was_read_in_whatever_order() {
+    World::run(async |world| {
+        let file = world.upload(&plain(3 * MEBIBYTE + 5), ContentFormat::V2).await;
+        let (token, _) = world.share(&file, None).await;
+        world.load(&token.reference.url, None).await.unwrap();
+        let files = FilesFacade::new(world.bob.clone());
+        let read = async |range: Range<u64>| {
+            let mut content = files.read_range(&file.id, range).await.unwrap().content.into_reader();
+            content.read_to_end(&mut Vec::new()).await.unwrap();
+            world.bob.core.ending.idle().await;
+            world.uses(&token.id).await
+        };
+        assert_eq!(read(3 * MEBIBYTE..3 * MEBIBYTE + 5).await, (0, 1), "the end only");
+        assert_eq!(read(0..2 * MEBIBYTE).await, (0, 1));
+        let kept = plain(3 * MEBIBYTE);
+        assert_eq!(files.verified_prefix(&file.id, &kept[..]).await.unwrap(), 3 * MEBIBYTE, "by an earlier run");
+        world.bob.core.ending.idle().await;
+        assert_eq!(world.uses(&token.id).await, (1, 0));
     })
     .await;
 }
