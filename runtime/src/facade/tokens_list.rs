@@ -72,11 +72,11 @@ struct Stored<'c> {
 
 impl ReadRows for Stored<'_> {
     fn all(&self, visit: &mut dyn FnMut(Row) -> bool) -> Result<()> {
-        let (store, view) = (&self.core.store, self.core.store.view());
+        let (store, view, now) = (&self.core.store, self.core.store.view(), self.core.clock.now());
         let mut walk = store.walk(collection::TOKENS)?;
         while walk.has_more() {
             for record in store.page(&mut walk, &[], |_| true)? {
-                if let Some(row) = token(&view, &record)?
+                if let Some(row) = token(&view, &record, now)?
                     && !visit(row)
                 {
                     return Ok(());
@@ -90,7 +90,7 @@ impl ReadRows for Stored<'_> {
         let view = self.core.store.view();
         match id {
             RowId::E2e(id) => match view.record(collection::TOKENS, id)? {
-                Some(record) => token(&view, &record),
+                Some(record) => token(&view, &record, self.core.clock.now()),
                 None => Ok(None),
             },
             RowId::Node(id) => match storage::token::find(&view, id)? {
@@ -227,7 +227,7 @@ struct Content {
 
 /// The row of a stored token. One damaged record does not hide all others: it is left out, with a warning, as are other objects in the
 /// collection, without one.
-fn token(view: &View<'_>, record: &Record) -> Result<Option<Row>> {
+fn token(view: &View<'_>, record: &Record, now: Timestamp) -> Result<Option<Row>> {
     let (id, members) = match record.read::<TokenId, Members>() {
         Ok(read) => read,
         Err(error) => {
@@ -245,6 +245,7 @@ fn token(view: &View<'_>, record: &Record) -> Result<Option<Row>> {
         true => (Revocation::stored(view, &id)?, TokenSettings::stored(view, &id)?),
         false => (None, TokenSettings::default()),
     };
+    let uses = settings.uses;
     let revoked_at = revocation.filter(|revocation| revocation.is_complete).map(|revocation| revocation.at);
     Ok(Some(Row {
         id: RowId::E2e(id.as_str().into()),
@@ -253,18 +254,18 @@ fn token(view: &View<'_>, record: &Record) -> Result<Option<Row>> {
         resource: None,
         label: settings.label.map(String::from),
         created_at: members.created_at,
-        updated_at: revoked_at.map_or(members.created_at, |at| at.max(members.created_at)),
+        updated_at: [revoked_at, settings.changed_at].into_iter().flatten().fold(members.created_at, Timestamp::max),
         expires_at: Some(members.expires_at).filter(|at| *at < Timestamp::NEVER),
         not_before: settings.not_before,
         max_downloads: settings.max_downloads.map(MaxDownloads::get),
-        committed: settings.uses.map_or(0, |uses| uses.committed.into()),
-        leased: settings.uses.map_or(0, |uses| uses.leased),
+        committed: uses.map_or(0, |uses| uses.committed.into()),
+        leased: uses.map_or(0, |uses| uses.leased_at(now)),
         uncounted: 0,
-        changes_at: None,
-        accessed_at: settings.uses.and_then(|uses| uses.last_read_at),
+        changes_at: uses.and_then(|uses| uses.next_end(now)),
+        accessed_at: uses.and_then(|uses| uses.last_read_at),
         for_identity: members.for_identity,
         has_password: members.password_protection.is_some(),
-        is_locked: false,
+        is_locked: settings.is_locked,
         revoked_at,
     }))
 }
@@ -286,8 +287,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use transport::access::LEASE;
+    use transport::wire::backbone::token_terms::TokenTerms;
 
-    use super::super::{CreateOwnToken, CreateTokenForFile, FilesFacade, Node, StorageFacade};
+    use super::super::{CreateOwnToken, CreateTokenForFile, FilesFacade, Node, StorageFacade, UpdateToken};
     use super::*;
     use crate::clock::{Clock as _, ManualClock};
     use crate::delivery::memory::{self, Holder};
@@ -434,6 +436,56 @@ mod tests {
             world.node.core.store.change(remove).await.unwrap();
             assert!(world.find(&[]).await.is_empty());
             world.assert_kept_as_stored().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_list_tells_what_is_known_of_a_token_of_the_protocol_and_leases_end_by_themselves() {
+        run(async |directory| {
+            let world = open(directory);
+            let own = CreateOwnToken::new(json!({}), Timestamp::NEVER);
+            let id = world.tokens.create_own_token(own).await.unwrap().id;
+            let seen = async || world.find(&[]).await.remove(0);
+            assert_eq!((seen().await.status, seen().await.updated_at), (TokenStatus::Active, world.clock.now()));
+            let keep = async |settings: &TokenSettings| {
+                let mut batch = Batch::new();
+                settings.put(&mut batch, &id).unwrap();
+                world.node.core.store.commit(batch).await.unwrap();
+            };
+            let told = TokenTerms {
+                expires_at: Timestamp::NEVER,
+                not_before: None,
+                max_uses: Some(1),
+                strict_uses: false,
+                committed_uses: 0,
+                leased_uses: 1,
+                failed_attempts: 100,
+                is_locked: true,
+                revoked_at: None,
+                last_read_at: None,
+            };
+            world.clock.advance(Duration::from_secs(1));
+            let changed_at = world.clock.now();
+            let locked = TokenSettings::default().refreshed(&told, changed_at);
+            keep(&locked).await;
+            assert_eq!((seen().await.status, seen().await.updated_at), (TokenStatus::Locked, changed_at));
+            let of_status = query("equal", "status", &[json!("locked")]);
+            assert_eq!(world.ids(&[of_status]).await, [id.to_string()]);
+            let unlocked = locked.refreshed(&TokenTerms { is_locked: false, ..told }, changed_at);
+            keep(&unlocked).await;
+            assert_eq!((seen().await.status, seen().await.remaining), (TokenStatus::Exhausted, Some(0)));
+            world.clock.advance(LEASE);
+            assert_eq!((seen().await.status, seen().await.remaining), (TokenStatus::Active, Some(1)));
+            assert_eq!(seen().await.updated_at, changed_at);
+            world.assert_kept_as_stored().await;
+
+            let label = UpdateToken { label: Some(Some("a".parse().unwrap())), ..UpdateToken::default() };
+            for expected in [world.clock.now(), world.clock.now()] {
+                world.tokens.update_token(&id, label.clone()).await.unwrap();
+                assert_eq!(seen().await.updated_at, expected, "only what changes something counts");
+                world.clock.advance(Duration::from_secs(1));
+            }
         })
         .await;
     }
