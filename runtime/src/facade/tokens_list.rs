@@ -13,7 +13,7 @@ use crate::listed::{self, ReadRows, Row, RowId, Search};
 use crate::logging::short;
 use crate::storage::token::TokenRecord as FileTokenRecord;
 use crate::storage::{self, records};
-use crate::store::{Name, Record, View, collection, token_values};
+use crate::store::{Name, Record, StoreError, View, collection, token_values};
 use crate::token::{Revocation, TokenRecord, TokenSettings};
 use crate::{Error, Result};
 
@@ -89,12 +89,12 @@ impl ReadRows for Stored<'_> {
     fn one(&self, id: &RowId) -> Result<Option<Row>> {
         let view = self.core.store.view();
         match id {
-            RowId::E2e(id) => match view.record(collection::TOKENS, id)? {
+            RowId::E2e(id) => match readable(id, view.record(collection::TOKENS, id))? {
                 Some(record) => token(&view, &record, self.core.clock.now()),
                 None => Ok(None),
             },
-            RowId::Node(id) => match storage::token::find(&view, id)? {
-                Some(record) => self.file_token(&view, &record),
+            RowId::Node(id) => match readable(id, storage::token::find(&view, id))? {
+                Some(token) => readable(id, self.file_token(&view, &token)),
                 None => Ok(None),
             },
         }
@@ -120,7 +120,7 @@ impl ReadRows for Stored<'_> {
                 numbers.map_or(Ok(Vec::new()), |(bucket, file)| ids_of(&view, &storage::token::of_file(bucket, file)))
             }
             Name::Value(_, token) => {
-                let token = number(token).map(|token| storage::token::at(&view, token)).transpose()?.flatten();
+                let token = number(token).map(|token| file_token_at(&view, token)).transpose()?.flatten();
                 Ok(token.map(|token| RowId::Node(token.id.into())).into_iter().collect())
             }
         }
@@ -129,7 +129,7 @@ impl ReadRows for Stored<'_> {
 
 impl Stored<'_> {
     /// The row of a token on a file in a bucket; none if the bucket is deleted.
-    fn file_token(&self, view: &View<'_>, token: &FileTokenRecord) -> Result<Option<Row>> {
+    fn file_token(&self, view: &View<'_>, token: &FileTokenRecord) -> Result<Option<Row>, StoreError> {
         if records::bucket_at(view, token.bucket)?.is_none() {
             return Ok(None);
         }
@@ -169,9 +169,12 @@ impl Stored<'_> {
         loop {
             let names = view.value_names(storage::token::TOKENS, &from, PAGE)?;
             for name in &names {
+                let number = name.strip_prefix(storage::token::TOKENS).and_then(number);
                 // None if it was removed meanwhile.
-                let Some(token) = view.value(name)? else { continue };
-                if let Some(row) = self.file_token(view, &token)?
+                let Some(token) = number.map(|number| file_token_at(view, number)).transpose()?.flatten() else {
+                    continue;
+                };
+                if let Some(row) = readable(&token.id, self.file_token(view, &token))?
                     && !visit(row)
                 {
                     return Ok(());
@@ -192,9 +195,31 @@ const PAGE: usize = 256;
 fn ids_of(view: &View<'_>, beginning: &str) -> Result<Vec<RowId>> {
     let mut ids = Vec::new();
     for (_, token) in view.values::<u64>(beginning)? {
-        ids.extend(storage::token::at(view, token)?.map(|token| RowId::Node(token.id.into())));
+        ids.extend(file_token_at(view, token)?.map(|token| RowId::Node(token.id.into())));
     }
     Ok(ids)
+}
+
+/// What was read; nothing, with a warning, if it is damaged. One damaged value does not hide all other tokens.
+fn readable<T>(id: &str, read: Result<Option<T>, StoreError>) -> Result<Option<T>> {
+    match read {
+        Err(error @ StoreError::Damaged) => {
+            warn!(id = short(&id), %error, "left out of a list");
+            Ok(None)
+        }
+        read => Ok(read?),
+    }
+}
+
+/// The token on a file in a bucket with a number, if it can be read.
+fn file_token_at(view: &View<'_>, number: u64) -> Result<Option<FileTokenRecord>> {
+    match storage::token::at(view, number) {
+        Err(error @ StoreError::Damaged) => {
+            warn!(number, %error, "left out of a list");
+            Ok(None)
+        }
+        read => Ok(read?),
+    }
 }
 
 /// A number at the end of a name.
@@ -242,7 +267,13 @@ fn token(view: &View<'_>, record: &Record, now: Timestamp) -> Result<Option<Row>
         return Ok(None);
     }
     let (revocation, settings) = match members.is_own {
-        true => (Revocation::stored(view, &id)?, TokenSettings::stored(view, &id)?),
+        true => {
+            // Whether it is revoked has to be known; it can do without settings.
+            let revocation = readable(id.as_str(), Revocation::stored(view, &id).map(Some))?;
+            let Some(revocation) = revocation else { return Ok(None) };
+            let settings = readable(id.as_str(), TokenSettings::stored(view, &id).map(Some))?;
+            (revocation, settings.unwrap_or_default())
+        }
         false => (None, TokenSettings::default()),
     };
     let uses = settings.uses;
@@ -486,6 +517,40 @@ mod tests {
                 assert_eq!(seen().await.updated_at, expected, "only what changes something counts");
                 world.clock.advance(Duration::from_secs(1));
             }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn damaged_values_hide_no_other_tokens() {
+        run(async |directory| {
+            let world = open(directory);
+            world.storage.create_bucket(BUCKET, BucketRequest::named("b")).await.unwrap();
+            world.upload("f").await;
+            let own = async || {
+                let request = CreateOwnToken::new(json!({}), Timestamp::NEVER);
+                world.tokens.create_own_token(request).await.unwrap().id
+            };
+            let (revoked, noted) = (own().await, own().await);
+            let damaged = world.file_token("f", FileTokenRequest::default()).await;
+            let unknown = world.file_token("f", FileTokenRequest::default()).await;
+            let whole = world.file_token("f", FileTokenRequest::default()).await;
+            let mut batch = Batch::new();
+            for name in [
+                format!("{}{revoked}", token_values::REVOCATION),
+                format!("{}{noted}", token_values::SETTINGS),
+                format!("{}{:016x}", token_values::FILE_TOKEN_USES, damaged.sequence),
+                format!("{}{:016x}", token_values::FILE_TOKEN, unknown.sequence),
+            ] {
+                batch.put_value(&name, &"not what is there").unwrap();
+            }
+            world.node.core.store.commit(batch).await.unwrap();
+            let (noted, whole) = (noted.to_string(), whole.id.to_string());
+            let of = |id: &str| query("equal", "id", &[json!(id)]);
+            assert_eq!(world.ids(&[of(&noted)]).await, [noted]);
+            assert_eq!(world.ids(&[of(&whole)]).await, [whole]);
+            assert_eq!(world.find(&[]).await.len(), 2);
+            world.assert_kept_as_stored().await;
         })
         .await;
     }
