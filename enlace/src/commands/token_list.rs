@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use clap::{Args, ValueEnum};
 use runtime::dto::{ListedToken, Token, TokenDelivery, TokenStatus};
 use runtime::facade::{FindTokens, Ownership};
-use runtime::{FileId, Timestamp};
+use runtime::{ErrorCode, FileId, Timestamp};
 use serde_json::{Value, json};
 
 use super::files::parse_pair;
 use crate::access::Access;
 use crate::args::NodeOptions;
-use crate::code::Kind;
+use crate::code::{Code, Kind};
 use crate::failure::Failure;
 use crate::time;
 
@@ -247,22 +247,62 @@ pub(super) fn query(method: &str, attribute: &str, values: &[Value]) -> Value {
 
 /// All tokens that match, or so many, page by page.
 async fn all(access: &Access, queries: &[Value], limit: Option<u64>) -> Result<Vec<ListedToken>, Failure> {
-    let mut found: Vec<ListedToken> = Vec::new();
-    loop {
-        let wanted = limit.map_or(PAGE, |limit| limit.saturating_sub(found.len() as u64).min(PAGE));
-        if wanted == 0 {
-            return Ok(found);
-        }
-        let cursor = found.last().map(|last| json!({ "method": "cursorAfter", "values": [last.id] }));
-        let page = [json!({ "method": "limit", "values": [wanted] })].into_iter().chain(cursor);
-        let queries = queries.iter().cloned().chain(page).map(|query| query.to_string()).collect();
-        let page = access.find_tokens(FindTokens { queries, is_counted: false }).await?.tokens;
-        let is_last = (page.len() as u64) < wanted;
-        found.extend(page);
-        if is_last {
-            return Ok(found);
-        }
+    let mut pages = Pages { queries, limit, found: Vec::new(), is_complete: false, restarts: 0 };
+    while let Some(request) = pages.next() {
+        pages.take(access.find_tokens(request).await.map(|page| page.tokens))?;
     }
+    Ok(pages.found)
+}
+
+/// A list that is asked for page by page. A page begins behind the last token of the one before; if that token has been deleted
+/// meanwhile, the list begins again.
+#[derive(Debug)]
+struct Pages<'q> {
+    queries: &'q [Value],
+    limit: Option<u64>,
+    found: Vec<ListedToken>,
+    is_complete: bool,
+    restarts: usize,
+}
+
+/// How often a list begins again.
+const MAX_RESTARTS: usize = 5;
+
+impl Pages<'_> {
+    /// How many tokens the next page has at most.
+    fn wanted(&self) -> u64 {
+        self.limit.map_or(PAGE, |limit| limit.saturating_sub(self.found.len() as u64).min(PAGE))
+    }
+
+    /// What asks for the next page; none if there is no further one.
+    fn next(&self) -> Option<FindTokens> {
+        let wanted = Some(self.wanted()).filter(|wanted| *wanted > 0 && !self.is_complete)?;
+        let cursor = self.found.last().map(|last| json!({ "method": "cursorAfter", "values": [last.id] }));
+        let page = [json!({ "method": "limit", "values": [wanted] })].into_iter().chain(cursor);
+        let queries = self.queries.iter().cloned().chain(page).map(|query| query.to_string()).collect();
+        Some(FindTokens { queries, is_counted: false })
+    }
+
+    /// The page that was asked for.
+    fn take(&mut self, page: Result<Vec<ListedToken>, Failure>) -> Result<(), Failure> {
+        match page {
+            Ok(page) => {
+                self.is_complete = (page.len() as u64) < self.wanted();
+                self.found.extend(page);
+            }
+            // The node took the same queries for the page before, so its cursor is what is wrong.
+            Err(failure) if !self.found.is_empty() && self.restarts < MAX_RESTARTS && is_invalid(&failure) => {
+                self.restarts += 1;
+                self.found.clear();
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+}
+
+fn is_invalid(failure: &Failure) -> bool {
+    failure.code == Some(Code::Runtime(ErrorCode::InvalidPropertyValue))
 }
 
 #[cfg(test)]
@@ -309,6 +349,56 @@ mod tests {
         let times = filters(&["--expires-before", "2030-01-31", "--expires-after", "2030-01-01T00:00:00Z"]);
         assert_eq!(times[0], query("lessThan", "expiresAt", &[json!("2030-01-31T00:00:00.000Z")]));
         assert_eq!(times[1]["values"][0]["values"], json!(["2030-01-01T00:00:00.000Z"]));
+    }
+
+    /// Tokens with these numbers, as a node tells of them.
+    fn page(numbers: std::ops::Range<u64>) -> Vec<ListedToken> {
+        let token = |number: u64| {
+            let token = json!({
+                "id": format!("TOK{number:017}"), "delivery": "e2e", "status": "active", "isOwn": true, "hasPassword": false,
+                "createdAt": "2030-01-01T00:00:00.000Z", "updatedAt": "2030-01-01T00:00:00.000Z", "downloads": 0
+            });
+            serde_json::from_value(token).unwrap()
+        };
+        numbers.map(token).collect()
+    }
+
+    fn pages(limit: Option<u64>) -> Pages<'static> {
+        Pages { queries: &[], limit, found: Vec::new(), is_complete: false, restarts: 0 }
+    }
+
+    fn no_such_cursor() -> Failure {
+        Failure::from_rest("error.runtime.validation.invalidPropertyValue", "there is no such token")
+    }
+
+    #[test]
+    fn a_list_is_asked_for_page_by_page_up_to_its_limit() {
+        let mut list = pages(Some(PAGE + 2));
+        assert_eq!(list.next().unwrap().queries, [r#"{"method":"limit","values":[1000]}"#]);
+        list.take(Ok(page(0..PAGE))).unwrap();
+        let cursor = r#"{"method":"cursorAfter","values":["TOK00000000000000999"]}"#;
+        assert_eq!(list.next().unwrap().queries, [r#"{"method":"limit","values":[2]}"#, cursor]);
+        list.take(Ok(page(PAGE..PAGE + 2))).unwrap();
+        assert!(list.next().is_none());
+        let mut short = pages(None);
+        short.take(Ok(page(0..PAGE - 1))).unwrap();
+        assert!(short.next().is_none());
+    }
+
+    #[test]
+    fn a_list_begins_again_when_the_token_before_a_page_is_deleted_but_not_for_ever() {
+        let mut list = pages(None);
+        assert!(list.take(Err(no_such_cursor())).is_err(), "the first page has no cursor");
+        for _ in 0..MAX_RESTARTS {
+            list.take(Ok(page(0..PAGE))).unwrap();
+            list.take(Err(no_such_cursor())).unwrap();
+            assert_eq!(list.next().unwrap().queries.len(), 1, "without a cursor");
+        }
+        list.take(Ok(page(0..PAGE))).unwrap();
+        assert!(list.take(Err(no_such_cursor())).is_err());
+        let mut other = pages(None);
+        other.take(Ok(page(0..PAGE))).unwrap();
+        assert!(other.take(Err(Failure::new(Kind::Network, "gone"))).is_err());
     }
 
     #[test]

@@ -220,8 +220,11 @@ impl TokensFacade {
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn unlock_token(&self, id: &TokenId) -> Result<()> {
         self.record(id)?;
-        self.node.core.account.session().unlock_token(id).await?;
-        Ok(held::unlock(&self.node.core, id).await?)
+        let core = &self.node.core;
+        core.account.session().unlock_token(id).await?;
+        held::unlock(core, id).await?;
+        let unlock = |view: &View<'_>| Ok::<_, Error>((TokenSettings::locking(view, id, false)?, ()));
+        core.store.change(unlock).await
     }
 
     pub(super) fn record(&self, id: &TokenId) -> Result<TokenRecord> {

@@ -13,7 +13,7 @@ use crate::listed::{self, ReadRows, Row, RowId, Search};
 use crate::logging::short;
 use crate::storage::token::TokenRecord as FileTokenRecord;
 use crate::storage::{self, records};
-use crate::store::{Name, Record, View, collection, token_values};
+use crate::store::{Name, Record, StoreError, View, collection, token_values};
 use crate::token::{Revocation, TokenRecord, TokenSettings};
 use crate::{Error, Result};
 
@@ -72,11 +72,11 @@ struct Stored<'c> {
 
 impl ReadRows for Stored<'_> {
     fn all(&self, visit: &mut dyn FnMut(Row) -> bool) -> Result<()> {
-        let (store, view) = (&self.core.store, self.core.store.view());
+        let (store, view, now) = (&self.core.store, self.core.store.view(), self.core.clock.now());
         let mut walk = store.walk(collection::TOKENS)?;
         while walk.has_more() {
             for record in store.page(&mut walk, &[], |_| true)? {
-                if let Some(row) = token(&view, &record)?
+                if let Some(row) = token(&view, &record, now)?
                     && !visit(row)
                 {
                     return Ok(());
@@ -89,12 +89,12 @@ impl ReadRows for Stored<'_> {
     fn one(&self, id: &RowId) -> Result<Option<Row>> {
         let view = self.core.store.view();
         match id {
-            RowId::E2e(id) => match view.record(collection::TOKENS, id)? {
-                Some(record) => token(&view, &record),
+            RowId::E2e(id) => match readable(id, view.record(collection::TOKENS, id))? {
+                Some(record) => token(&view, &record, self.core.clock.now()),
                 None => Ok(None),
             },
-            RowId::Node(id) => match storage::token::find(&view, id)? {
-                Some(record) => self.file_token(&view, &record),
+            RowId::Node(id) => match readable(id, storage::token::find(&view, id))? {
+                Some(token) => readable(id, self.file_token(&view, &token)),
                 None => Ok(None),
             },
         }
@@ -120,7 +120,7 @@ impl ReadRows for Stored<'_> {
                 numbers.map_or(Ok(Vec::new()), |(bucket, file)| ids_of(&view, &storage::token::of_file(bucket, file)))
             }
             Name::Value(_, token) => {
-                let token = number(token).map(|token| storage::token::at(&view, token)).transpose()?.flatten();
+                let token = number(token).map(|token| file_token_at(&view, token)).transpose()?.flatten();
                 Ok(token.map(|token| RowId::Node(token.id.into())).into_iter().collect())
             }
         }
@@ -129,7 +129,7 @@ impl ReadRows for Stored<'_> {
 
 impl Stored<'_> {
     /// The row of a token on a file in a bucket; none if the bucket is deleted.
-    fn file_token(&self, view: &View<'_>, token: &FileTokenRecord) -> Result<Option<Row>> {
+    fn file_token(&self, view: &View<'_>, token: &FileTokenRecord) -> Result<Option<Row>, StoreError> {
         if records::bucket_at(view, token.bucket)?.is_none() {
             return Ok(None);
         }
@@ -169,9 +169,12 @@ impl Stored<'_> {
         loop {
             let names = view.value_names(storage::token::TOKENS, &from, PAGE)?;
             for name in &names {
+                let number = name.strip_prefix(storage::token::TOKENS).and_then(number);
                 // None if it was removed meanwhile.
-                let Some(token) = view.value(name)? else { continue };
-                if let Some(row) = self.file_token(view, &token)?
+                let Some(token) = number.map(|number| file_token_at(view, number)).transpose()?.flatten() else {
+                    continue;
+                };
+                if let Some(row) = readable(&token.id, self.file_token(view, &token))?
                     && !visit(row)
                 {
                     return Ok(());
@@ -192,9 +195,31 @@ const PAGE: usize = 256;
 fn ids_of(view: &View<'_>, beginning: &str) -> Result<Vec<RowId>> {
     let mut ids = Vec::new();
     for (_, token) in view.values::<u64>(beginning)? {
-        ids.extend(storage::token::at(view, token)?.map(|token| RowId::Node(token.id.into())));
+        ids.extend(file_token_at(view, token)?.map(|token| RowId::Node(token.id.into())));
     }
     Ok(ids)
+}
+
+/// What was read; nothing, with a warning, if it is damaged. One damaged value does not hide all other tokens.
+fn readable<T>(id: &str, read: Result<Option<T>, StoreError>) -> Result<Option<T>> {
+    match read {
+        Err(error @ StoreError::Damaged) => {
+            warn!(id = short(&id), %error, "left out of a list");
+            Ok(None)
+        }
+        read => Ok(read?),
+    }
+}
+
+/// The token on a file in a bucket with a number, if it can be read.
+fn file_token_at(view: &View<'_>, number: u64) -> Result<Option<FileTokenRecord>> {
+    match storage::token::at(view, number) {
+        Err(error @ StoreError::Damaged) => {
+            warn!(number, %error, "left out of a list");
+            Ok(None)
+        }
+        read => Ok(read?),
+    }
 }
 
 /// A number at the end of a name.
@@ -227,7 +252,7 @@ struct Content {
 
 /// The row of a stored token. One damaged record does not hide all others: it is left out, with a warning, as are other objects in the
 /// collection, without one.
-fn token(view: &View<'_>, record: &Record) -> Result<Option<Row>> {
+fn token(view: &View<'_>, record: &Record, now: Timestamp) -> Result<Option<Row>> {
     let (id, members) = match record.read::<TokenId, Members>() {
         Ok(read) => read,
         Err(error) => {
@@ -242,9 +267,16 @@ fn token(view: &View<'_>, record: &Record) -> Result<Option<Row>> {
         return Ok(None);
     }
     let (revocation, settings) = match members.is_own {
-        true => (Revocation::stored(view, &id)?, TokenSettings::stored(view, &id)?),
+        true => {
+            // Whether it is revoked has to be known; it can do without settings.
+            let revocation = readable(id.as_str(), Revocation::stored(view, &id).map(Some))?;
+            let Some(revocation) = revocation else { return Ok(None) };
+            let settings = readable(id.as_str(), TokenSettings::stored(view, &id).map(Some))?;
+            (revocation, settings.unwrap_or_default())
+        }
         false => (None, TokenSettings::default()),
     };
+    let uses = settings.uses;
     let revoked_at = revocation.filter(|revocation| revocation.is_complete).map(|revocation| revocation.at);
     Ok(Some(Row {
         id: RowId::E2e(id.as_str().into()),
@@ -253,18 +285,18 @@ fn token(view: &View<'_>, record: &Record) -> Result<Option<Row>> {
         resource: None,
         label: settings.label.map(String::from),
         created_at: members.created_at,
-        updated_at: revoked_at.map_or(members.created_at, |at| at.max(members.created_at)),
+        updated_at: [revoked_at, settings.changed_at].into_iter().flatten().fold(members.created_at, Timestamp::max),
         expires_at: Some(members.expires_at).filter(|at| *at < Timestamp::NEVER),
         not_before: settings.not_before,
         max_downloads: settings.max_downloads.map(MaxDownloads::get),
-        committed: settings.uses.map_or(0, |uses| uses.committed.into()),
-        leased: settings.uses.map_or(0, |uses| uses.leased),
+        committed: uses.map_or(0, |uses| uses.committed.into()),
+        leased: uses.map_or(0, |uses| uses.leased_at(now)),
         uncounted: 0,
-        changes_at: None,
-        accessed_at: settings.uses.and_then(|uses| uses.last_read_at),
+        changes_at: uses.and_then(|uses| uses.next_end(now)),
+        accessed_at: uses.and_then(|uses| uses.last_read_at),
         for_identity: members.for_identity,
         has_password: members.password_protection.is_some(),
-        is_locked: false,
+        is_locked: settings.is_locked,
         revoked_at,
     }))
 }
@@ -286,8 +318,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use transport::access::LEASE;
+    use transport::wire::backbone::token_terms::TokenTerms;
 
-    use super::super::{CreateOwnToken, CreateTokenForFile, FilesFacade, Node, StorageFacade};
+    use super::super::{CreateOwnToken, CreateTokenForFile, FilesFacade, Node, StorageFacade, UpdateToken};
     use super::*;
     use crate::clock::{Clock as _, ManualClock};
     use crate::delivery::memory::{self, Holder};
@@ -433,6 +466,90 @@ mod tests {
             };
             world.node.core.store.change(remove).await.unwrap();
             assert!(world.find(&[]).await.is_empty());
+            world.assert_kept_as_stored().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_list_tells_what_is_known_of_a_token_of_the_protocol_and_leases_end_by_themselves() {
+        run(async |directory| {
+            let world = open(directory);
+            let own = CreateOwnToken::new(json!({}), Timestamp::NEVER);
+            let id = world.tokens.create_own_token(own).await.unwrap().id;
+            let seen = async || world.find(&[]).await.remove(0);
+            assert_eq!((seen().await.status, seen().await.updated_at), (TokenStatus::Active, world.clock.now()));
+            let keep = async |settings: &TokenSettings| {
+                let mut batch = Batch::new();
+                settings.put(&mut batch, &id).unwrap();
+                world.node.core.store.commit(batch).await.unwrap();
+            };
+            let told = TokenTerms {
+                expires_at: Timestamp::NEVER,
+                not_before: None,
+                max_uses: Some(1),
+                strict_uses: false,
+                committed_uses: 0,
+                leased_uses: 1,
+                failed_attempts: 100,
+                is_locked: true,
+                revoked_at: None,
+                last_read_at: None,
+            };
+            world.clock.advance(Duration::from_secs(1));
+            let changed_at = world.clock.now();
+            let locked = TokenSettings::default().refreshed(&told, changed_at);
+            keep(&locked).await;
+            assert_eq!((seen().await.status, seen().await.updated_at), (TokenStatus::Locked, changed_at));
+            let of_status = query("equal", "status", &[json!("locked")]);
+            assert_eq!(world.ids(&[of_status]).await, [id.to_string()]);
+            let unlocked = locked.refreshed(&TokenTerms { is_locked: false, ..told }, changed_at);
+            keep(&unlocked).await;
+            assert_eq!((seen().await.status, seen().await.remaining), (TokenStatus::Exhausted, Some(0)));
+            world.clock.advance(LEASE);
+            assert_eq!((seen().await.status, seen().await.remaining), (TokenStatus::Active, Some(1)));
+            assert_eq!(seen().await.updated_at, changed_at);
+            world.assert_kept_as_stored().await;
+
+            let label = UpdateToken { label: Some(Some("a".parse().unwrap())), ..UpdateToken::default() };
+            for expected in [world.clock.now(), world.clock.now()] {
+                world.tokens.update_token(&id, label.clone()).await.unwrap();
+                assert_eq!(seen().await.updated_at, expected, "only what changes something counts");
+                world.clock.advance(Duration::from_secs(1));
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn damaged_values_hide_no_other_tokens() {
+        run(async |directory| {
+            let world = open(directory);
+            world.storage.create_bucket(BUCKET, BucketRequest::named("b")).await.unwrap();
+            world.upload("f").await;
+            let own = async || {
+                let request = CreateOwnToken::new(json!({}), Timestamp::NEVER);
+                world.tokens.create_own_token(request).await.unwrap().id
+            };
+            let (revoked, noted) = (own().await, own().await);
+            let damaged = world.file_token("f", FileTokenRequest::default()).await;
+            let unknown = world.file_token("f", FileTokenRequest::default()).await;
+            let whole = world.file_token("f", FileTokenRequest::default()).await;
+            let mut batch = Batch::new();
+            for name in [
+                format!("{}{revoked}", token_values::REVOCATION),
+                format!("{}{noted}", token_values::SETTINGS),
+                format!("{}{:016x}", token_values::FILE_TOKEN_USES, damaged.sequence),
+                format!("{}{:016x}", token_values::FILE_TOKEN, unknown.sequence),
+            ] {
+                batch.put_value(&name, &"not what is there").unwrap();
+            }
+            world.node.core.store.commit(batch).await.unwrap();
+            let (noted, whole) = (noted.to_string(), whole.id.to_string());
+            let of = |id: &str| query("equal", "id", &[json!(id)]);
+            assert_eq!(world.ids(&[of(&noted)]).await, [noted]);
+            assert_eq!(world.ids(&[of(&whole)]).await, [whole]);
+            assert_eq!(world.find(&[]).await.len(), 2);
             world.assert_kept_as_stored().await;
         })
         .await;

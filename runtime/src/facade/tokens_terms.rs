@@ -182,15 +182,19 @@ impl TokensFacade {
 
     /// Keeps what only this device knows.
     async fn store_notes(&self, id: &TokenId, request: &UpdateToken) -> Result<()> {
+        let now = self.core().clock.now();
         let store = |view: &View<'_>| {
-            let mut settings = TokenSettings::stored(view, id)?;
+            let before = TokenSettings::stored(view, id)?;
+            let mut settings = before.clone();
             if let Some(label) = &request.label {
                 settings.label = label.clone().filter(|label| !label.is_empty());
             }
             settings.notify = request.notify.or(settings.notify);
             view.object(collection::TOKENS, id.as_str())?.ok_or(Error::RecordNotFound("Token"))?;
             let mut batch = Batch::new();
-            settings.put(&mut batch, id)?;
+            if settings != before {
+                settings.changed(now).put(&mut batch, id)?;
+            }
             Ok((batch, ()))
         };
         self.core().store.change(store).await
@@ -302,12 +306,16 @@ impl TokensFacade {
     }
 
     async fn store_expiry(&self, id: &TokenId, expires_at: Timestamp) -> Result<()> {
+        let now = self.core().clock.now();
         let store = |view: &View<'_>| {
             check_not_revoked(view, id)?;
             let object = view.object(collection::TOKENS, id.as_str())?;
             let mut object = object.ok_or(Error::RecordNotFound("Token"))?;
-            object.properties.insert(EXPIRES_AT.to_owned(), expires_at.to_string().into());
             let mut batch = Batch::new();
+            let expiry = serde_json::Value::from(expires_at.to_string());
+            if object.properties.insert(EXPIRES_AT.to_owned(), expiry.clone()) != Some(expiry) {
+                TokenSettings::stored(view, id)?.changed(now).put(&mut batch, id)?;
+            }
             let mut edit = Edit::of(view, &mut batch)?;
             edit.expire_at(id, expires_at)?;
             edit.finish()?;

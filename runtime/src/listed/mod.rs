@@ -57,7 +57,7 @@ pub(crate) struct Listed {
 enum Kept {
     /// All rows, as they were when the watch was asked last.
     Rows(Rows),
-    /// Nothing: there are too many.
+    /// Nothing: there are too many, or they could not be read.
     Nothing,
 }
 
@@ -132,9 +132,11 @@ impl Listed {
     }
 
     fn refresh(&self, kept: &mut Kept, source: &impl ReadRows, now: Timestamp) -> Result<()> {
-        match (self.watch.take(), &mut *kept) {
+        // Nothing stays unless all that was named is read: lists that waited for this one answer from what it leaves.
+        let before = std::mem::replace(kept, Kept::Nothing);
+        match (self.watch.take(), before) {
             (Touched::Names(_), Kept::Nothing) => {}
-            (Touched::Names(names), Kept::Rows(rows)) => {
+            (Touched::Names(names), Kept::Rows(mut rows)) => {
                 let mut ids: BTreeSet<RowId> = rows.due(now).cloned().collect();
                 for name in &names {
                     ids.extend(source.touched(name)?);
@@ -145,13 +147,13 @@ impl Listed {
                         None => rows.remove(&id),
                     }
                 }
-                if rows.len() > self.most {
-                    *kept = Kept::Nothing;
+                if rows.len() <= self.most {
+                    *kept = Kept::Rows(rows);
                 }
             }
-            (Touched::Everything, _) => {
+            (Touched::Everything, before) => {
                 // Before others are read, so that both are never in memory.
-                *kept = Kept::Nothing;
+                drop(before);
                 let mut rows = Rows::default();
                 source.all(&mut |row| {
                     rows.put(row);

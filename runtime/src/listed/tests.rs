@@ -44,6 +44,8 @@ struct Numbered {
     /// How often all rows were read, and single ones.
     read: (Cell<usize>, Cell<usize>),
     is_broken: Cell<bool>,
+    /// Whether reading a single row panics.
+    panics: Cell<bool>,
     /// When rows change.
     changes_at: Cell<Option<Timestamp>>,
     _directory: tempfile::TempDir,
@@ -66,6 +68,7 @@ impl ReadRows for Numbered {
 
     fn one(&self, id: &RowId) -> Result<Option<Row>> {
         self.read.1.set(self.read.1.get() + 1);
+        assert!(!self.panics.get(), "as it was told to");
         if self.is_broken.get() {
             return Err(StoreError::Damaged.into());
         }
@@ -86,8 +89,8 @@ impl Numbered {
         let key = StoreKeySource::File(directory.path().join("store.key"));
         let store = Store::open_in(directory.path(), &key, true).unwrap();
         let listed = Listed::keeping(&store, most);
-        let (read, is_broken, changes_at) = Default::default();
-        Self { store, listed, read, is_broken, changes_at, _directory: directory }
+        let (read, is_broken, panics, changes_at) = Default::default();
+        Self { store, listed, read, is_broken, panics, changes_at, _directory: directory }
     }
 
     fn row(&self, number: u64) -> Row {
@@ -193,7 +196,24 @@ async fn a_list_that_cannot_be_read_fails_and_leaves_nothing_out_later() {
     tokens.add(2..3).await;
     tokens.is_broken.set(true);
     assert!(tokens.search(&[]).is_err());
+    // From which a list answers that has waited for this one.
+    assert!(matches!(&*tokens.listed.rows.read().unwrap(), Kept::Nothing));
     assert!(tokens.search(&[]).is_err());
     tokens.is_broken.set(false);
     assert_eq!(tokens.counted().0, 3);
+}
+
+#[tokio::test]
+async fn a_list_whose_reading_panics_leaves_nothing_out_later() {
+    let tokens = Numbered::keeping(10);
+    tokens.add(0..2).await;
+    assert_eq!(tokens.counted().0, 2);
+    tokens.add(2..3).await;
+    tokens.panics.set(true);
+    let search = std::panic::AssertUnwindSafe(|| tokens.search(&[]));
+    assert!(std::panic::catch_unwind(search).is_err());
+    tokens.panics.set(false);
+    assert_eq!(tokens.counted().0, 3);
+    let (_, all, _) = tokens.counted();
+    assert_eq!(tokens.counted(), (3, all, 1), "they are kept again");
 }

@@ -13,6 +13,7 @@ use crate::dto;
 use crate::event::Event;
 use crate::file::FileRecord;
 use crate::store::{Batch, Object, Properties, View, collection};
+use crate::token::TokenSettings;
 use crate::{Error, Result};
 
 /// Longest error code that the backbone accepts.
@@ -37,7 +38,7 @@ pub(super) async fn handle(core: &Core, event: ExternalEvent) -> ExternalEventRe
     let outcome = match event.kind.as_str() {
         "FileOwnershipLocked" => ownership_locked(core, event.payload).await,
         "FileOwnershipClaimed" => ownership_claimed(core, event.payload).await,
-        "TokenLocked" => token_locked(core, event.payload),
+        "TokenLocked" => token_locked(core, event.payload).await,
         _ => Err(unknown(&shown(&event.kind))),
     };
     let error_code = outcome.err().map(|error| {
@@ -71,8 +72,10 @@ async fn ownership_claimed(core: &Core, payload: Value) -> Result<()> {
     update(core, &file_id, hand_over, Event::FileOwnershipClaimed).await
 }
 
-fn token_locked(core: &Core, payload: Value) -> Result<()> {
+async fn token_locked(core: &Core, payload: Value) -> Result<()> {
     let TokenPayload { token_id } = read(payload)?;
+    let lock = |view: &View<'_>| Ok::<_, Error>((TokenSettings::locking(view, &token_id, true)?, ()));
+    core.store.change(lock).await?;
     core.events.publish(Event::TokenLocked(token_id));
     Ok(())
 }

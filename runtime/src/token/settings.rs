@@ -5,16 +5,17 @@
 //! ordinary token only.
 //!
 //! ```text
-//! TokenSettings/<token>  label, terms as they were set last, last known uses, the token that replaces it
+//! TokenSettings/<token>  label, terms as they were set last, last known uses, whether it is locked, the token that replaces it
 //! ```
 
 use serde::{Deserialize, Serialize};
+use transport::access::LEASE;
 use transport::wire::backbone::token_terms::TokenTerms;
 use transport::wire::{Timestamp, TokenId};
 
 use crate::dto::{self, MaxDownloads, Notify, TokenLabel};
 use crate::store::token_values::SETTINGS;
-use crate::store::{Batch, StoreError, View};
+use crate::store::{Batch, StoreError, View, collection};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -57,6 +58,12 @@ pub(crate) struct TokenSettings {
     /// The token that replaces it.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotation: Option<Rotation>,
+    /// Whether too many wrong passwords have locked it, as far as this device was told.
+    #[serde(rename = "k", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_locked: bool,
+    /// When something of it was changed last, as far as this device knows: its expiry, or one of these settings that its creator chooses.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) changed_at: Option<Timestamp>,
 }
 
 /// A token that replaces another one.
@@ -88,12 +95,22 @@ pub(crate) struct KnownUses {
     /// When its content was sent last.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_read_at: Option<Timestamp>,
-    /// Since when that is known.
+    /// Since when that is known; with open uses, when it was told last.
     #[serde(rename = "a")]
     pub(crate) at: Timestamp,
 }
 
 impl KnownUses {
+    /// Open uses that may still be open. A lease ends by itself, and nobody tells that it has.
+    pub(crate) fn leased_at(&self, now: Timestamp) -> u32 {
+        if self.next_end(now).is_some() { self.leased } else { 0 }
+    }
+
+    /// When the last of the open uses ends unless it is renewed; none if that is over.
+    pub(crate) fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
+        Some(self.at.saturating_add(LEASE)).filter(|end| self.leased > 0 && *end > now)
+    }
+
     fn all(self) -> u32 {
         self.committed.saturating_add(self.leased)
     }
@@ -118,8 +135,7 @@ impl TokenSettings {
             not_before: terms.not_before,
             max_downloads: terms.max_downloads,
             notify: terms.notify,
-            uses: None,
-            rotation: None,
+            ..Self::default()
         }
     }
 
@@ -151,13 +167,33 @@ impl TokenSettings {
             last_read_at: terms.last_read_at,
             at: now,
         };
-        let known = self.uses.filter(|known| KnownUses { at: now, ..*known } == uses);
-        Self {
+        // Leases that are told again may have been renewed.
+        let known = self.uses.filter(|known| known.leased == 0 && KnownUses { at: now, ..*known } == uses);
+        let refreshed = Self {
             not_before: terms.not_before,
             max_downloads: terms.max_uses.and_then(|most| u64::from(most).try_into().ok()),
             uses: known.or(Some(uses)).filter(|uses| self.uses.is_some() || !uses.are_none()),
+            is_locked: terms.is_locked,
             ..self
+        };
+        let has_same_terms = (refreshed.not_before, refreshed.max_downloads) == (self.not_before, self.max_downloads);
+        if has_same_terms { refreshed } else { refreshed.changed(now) }
+    }
+
+    /// With the time of a change by its creator.
+    #[must_use]
+    pub(crate) fn changed(self, now: Timestamp) -> Self {
+        Self { changed_at: Some(now), ..self }
+    }
+
+    /// What keeps that a token was locked or unlocked, for as long as it is stored.
+    pub(crate) fn locking(view: &View<'_>, id: &TokenId, is_locked: bool) -> Result<Batch> {
+        let mut batch = Batch::new();
+        let before = Self::stored(view, id)?;
+        if before.is_locked != is_locked && view.object(collection::TOKENS, id.as_str())?.is_some() {
+            Self { is_locked, ..before }.put(&mut batch, id)?;
         }
+        Ok(batch)
     }
 
     /// Whether its creator wants to be told of what was used since `before`.
@@ -172,7 +208,7 @@ impl TokenSettings {
 
     /// The token with what is shown of them.
     pub(crate) fn show_in(self, token: dto::Token) -> dto::Token {
-        let Self { label, not_before, max_downloads, notify, uses: _, rotation: _ } = self;
+        let Self { label, not_before, max_downloads, notify, uses: _, rotation: _, is_locked: _, changed_at: _ } = self;
         dto::Token { label, not_before, max_downloads, notify, ..token }
     }
 }
@@ -208,8 +244,10 @@ mod tests {
         let id: TokenId = "TOKabcdefghijklmno12".parse().unwrap();
         let uses = Some(KnownUses { committed: 1, leased: 2, last_read_at: None, at: time(9) });
         let rotation = Some(Rotation { to: id.clone(), used: 1, limit: None, is_complete: true });
-        let full = TokenSettings { uses, rotation, ..TokenSettings::of(&terms()) };
-        for settings in [full, TokenSettings::of(&terms()), TokenSettings::default()] {
+        let of_terms = TokenSettings::of(&terms());
+        let full = TokenSettings { uses, rotation, is_locked: true, changed_at: Some(time(7)), ..of_terms.clone() };
+        let locked = TokenSettings { is_locked: true, ..TokenSettings::default() };
+        for settings in [full, of_terms, locked, TokenSettings::default().changed(time(8)), TokenSettings::default()] {
             let mut batch = Batch::new();
             settings.put(&mut batch, &id).unwrap();
             store.commit(batch).await.unwrap();
@@ -228,8 +266,8 @@ mod tests {
             strict_uses: false,
             committed_uses: 4,
             leased_uses: 1,
-            failed_attempts: 0,
-            is_locked: false,
+            failed_attempts: 100,
+            is_locked: true,
             revoked_at: None,
             last_read_at: Some(time(8)),
         };
@@ -244,8 +282,23 @@ mod tests {
                 notify: Some(Notify::First),
                 uses: Some(uses),
                 rotation: None,
+                is_locked: true,
+                changed_at: Some(time(9)),
             }
         );
+        let unlocked = settings.clone().refreshed(&TokenTerms { is_locked: false, ..said.clone() }, time(10));
+        assert!(!unlocked.is_locked);
+        assert_eq!(unlocked.changed_at, Some(time(9)), "its creator has changed nothing");
+    }
+
+    #[test]
+    fn a_lease_that_was_told_is_over_after_its_time() {
+        let at = |milliseconds| time(milliseconds).saturating_add(LEASE);
+        let uses = KnownUses { committed: 1, leased: 2, last_read_at: None, at: time(5) };
+        assert_eq!((uses.leased_at(at(4)), uses.next_end(at(4))), (2, Some(at(5))));
+        assert_eq!((uses.leased_at(at(5)), uses.next_end(at(5))), (0, None));
+        let none = KnownUses { leased: 0, ..uses };
+        assert_eq!((none.leased_at(time(5)), none.next_end(time(5))), (0, None));
     }
 
     #[test]
@@ -267,8 +320,11 @@ mod tests {
         let first = TokenSettings::default().refreshed(&said, time(2));
         assert_eq!(first.clone().refreshed(&said, time(3)), first);
         said.committed_uses = 0;
-        let fewer = first.refreshed(&said, time(4)).uses.unwrap();
+        let fewer = first.clone().refreshed(&said, time(4)).uses.unwrap();
         assert_eq!((fewer.committed, fewer.at), (0, time(4)));
+        said.leased_uses = 1;
+        let leased = first.refreshed(&said, time(5));
+        assert_eq!(leased.refreshed(&said, time(6)).uses.unwrap().at, time(6), "a lease may have been renewed");
     }
 
     #[test]

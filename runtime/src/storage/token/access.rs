@@ -1,6 +1,7 @@
 //! What happens without a request: uses are written behind their answers, and tokens whose time is long over are removed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 use transport::wire::Timestamp;
@@ -15,6 +16,9 @@ use crate::store::{Batch, StoreError, View};
 
 /// Tokens that are looked at or removed at a time.
 const PAGE: usize = 128;
+
+/// Longest time between two tries to write uses, as long as they fail.
+const MAX_ACCESS_DELAY: Duration = Duration::from_secs(60);
 
 /// A content is had by a token. That is on disk after [`ACCESS_DELAY`], and known here at once.
 pub(crate) fn note_use(
@@ -48,17 +52,37 @@ pub(crate) fn note_use(
 fn write_later(core: &Arc<Core>) {
     let weak = Arc::downgrade(core);
     let write = async move {
+        let mut delay = ACCESS_DELAY;
         loop {
-            tokio::time::sleep(ACCESS_DELAY).await;
+            tokio::time::sleep(delay).await;
             let Some(core) = weak.upgrade() else { return };
             match flush(&core).await {
                 Ok(()) if core.token_accesses.all().is_empty() => return,
-                Ok(()) => {}
-                Err(error) => warn!(%error, "uses of file tokens are not written yet"),
+                Ok(()) => delay = ACCESS_DELAY,
+                Err(error) if is_final(&core, &error) => {
+                    warn!(%error, "uses of file tokens are not written any more");
+                    return;
+                }
+                Err(error) => {
+                    if delay == ACCESS_DELAY {
+                        warn!(%error, "uses of file tokens are not written yet");
+                    }
+                    delay = longer(delay);
+                }
             }
         }
     };
     drop(core.background.run(write));
+}
+
+/// Whether the store takes nothing any more.
+fn is_final(core: &Core, error: &StoreError) -> bool {
+    core.store.failure().is_some() || matches!(error, StoreError::Disk(durable::Error::Closed))
+}
+
+/// How long the next try waits after one that has failed.
+fn longer(delay: Duration) -> Duration {
+    (delay * 2).min(MAX_ACCESS_DELAY)
 }
 
 /// Writes what was noted. What cannot be written stays noted.
@@ -132,4 +156,16 @@ fn is_over(core: &Core, token: &TokenRecord, now: Timestamp) -> bool {
     let retention = core.config.storage.token_retention;
     let ended = [token.terms.expire, token.revoked_at].into_iter().flatten().min();
     ended.is_some_and(|ended| ended.saturating_add(retention) < now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_that_fail_become_rarer_up_to_a_minute() {
+        let delays: Vec<_> = std::iter::successors(Some(ACCESS_DELAY), |delay| Some(longer(*delay))).take(9).collect();
+        assert_eq!(delays[1], 2 * ACCESS_DELAY);
+        assert_eq!((delays[6], delays[7], delays[8]), (64 * ACCESS_DELAY, MAX_ACCESS_DELAY, MAX_ACCESS_DELAY));
+    }
 }

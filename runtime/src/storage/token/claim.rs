@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use transport::access::{NoUseLeft, Uses};
 use transport::backbone::new_claim_id;
 use transport::wire::{ClaimId, Timestamp};
 
@@ -143,21 +144,35 @@ pub(crate) async fn commit(core: &Core, claim: &TokenClaimId) -> StorageResult<(
 
 /// Reserves the use that a request for content is, unless nothing has to be counted durably. It is on disk when this returns.
 pub(crate) async fn pay(core: &Core, token: &TokenRecord, counting: &Counting) -> StorageResult<()> {
+    match counting {
+        // Nothing is stored for these: they neither wait for what others store, nor end with a disk that takes nothing more.
+        Counting::Nothing => current(&core.store.view(), token).map(drop),
+        Counting::Unclaimed => match current(&core.store.view(), token)?.terms.max_downloads {
+            Some(_) => Err(TokenRefusal::ClaimRequired.into()),
+            None => Ok(()),
+        },
+        Counting::Once => reserve(core, token, |uses, now| uses.take(now)).await,
+        Counting::Under(claim) => reserve(core, token, |uses, now| uses.read(claim.claim(), now).map(drop)).await,
+    }
+}
+
+/// The token as it is stored, unless its secret was replaced or it was revoked meanwhile.
+fn current(view: &View<'_>, token: &TokenRecord) -> StorageResult<TokenRecord> {
+    let is_same = |stored: &TokenRecord| stored.generation == token.generation && stored.revoked_at.is_none();
+    Ok(record::at(view, token.number)?.filter(is_same).ok_or(TokenRefusal::Invalid)?)
+}
+
+/// Stores a use of a token.
+async fn reserve(
+    core: &Core,
+    token: &TokenRecord,
+    count: impl FnOnce(&mut Uses, Timestamp) -> Result<(), NoUseLeft>,
+) -> StorageResult<()> {
     let now = core.clock.now();
     let reserve = |view: &View<'_>| {
-        let is_same = |stored: &TokenRecord| stored.generation == token.generation && stored.revoked_at.is_none();
-        let token = record::at(view, token.number)?.filter(is_same).ok_or(TokenRefusal::Invalid)?;
+        let token = current(view, token)?;
         let mut uses = record::uses_of(view, &token)?;
-        match counting {
-            Counting::Nothing => return Ok((Batch::new(), ())),
-            Counting::Unclaimed if token.terms.max_downloads.is_some() => {
-                return Err(TokenRefusal::ClaimRequired.into());
-            }
-            Counting::Unclaimed => return Ok((Batch::new(), ())),
-            Counting::Once => uses.take(now),
-            Counting::Under(claim) => uses.read(claim.claim(), now).map(drop),
-        }
-        .map_err(TokenRefusal::from)?;
+        count(&mut uses, now).map_err(TokenRefusal::from)?;
         let mut batch = Batch::new();
         record::put_uses(&mut batch, &token, &uses)?;
         Ok::<_, StorageError>((batch, ()))

@@ -10,8 +10,8 @@
 //! - Whether a secret opens something is decided by the pure function [`judge`]. Unknown, revoked and wrong ones are the same refusal.
 //! - Uses are counted by [`transport::access::Uses`]: each of them is on disk before the first byte that it pays for leaves. At most
 //!   [`Terms::max_downloads`](FileTokenRequest::max_downloads) are ever leased or counted, in any order of requests and kills.
-//! - When a token was used last is written behind the answer, [`ACCESS_DELAY`] later at most, and when the node stops. Whoever reads
-//!   the token sees it at once.
+//! - When a token was used last is written behind the answer, [`ACCESS_DELAY`] later, and when the node stops. A try that fails is
+//!   repeated, more and more rarely, up to once a minute. Whoever reads the token sees it at once.
 //! - Tokens of a file and of the node are bounded ([`MAX_TOKENS_OF_FILE`], [`MAX_TOKENS`]). Those that are expired or revoked are removed
 //!   after [`StorageConfig::token_retention`](crate::StorageConfig::token_retention).
 

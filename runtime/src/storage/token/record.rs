@@ -182,17 +182,58 @@ pub(crate) fn to_dto(
     })
 }
 
-/// What is for ever comes first.
+/// What is for ever comes first, then what a refusal says, see [`judge`](super::judge).
 fn status(token: &TokenRecord, uses: &Uses, now: Timestamp) -> FileTokenStatus {
     if token.revoked_at.is_some() {
         FileTokenStatus::Revoked
     } else if token.terms.expire.is_some_and(|expire| expire < now) {
         FileTokenStatus::Expired
-    } else if uses.remaining(now) == Some(0) {
-        FileTokenStatus::Exhausted
     } else if token.terms.not_before.is_some_and(|begin| begin > now) {
         FileTokenStatus::Scheduled
+    } else if uses.remaining(now) == Some(0) {
+        FileTokenStatus::Exhausted
     } else {
         FileTokenStatus::Active
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::terms::{Endpoints, Notify};
+    use super::*;
+
+    #[test]
+    fn the_status_is_the_reason_of_a_refusal() {
+        let time = Timestamp::from_unix_milliseconds;
+        let terms = Terms {
+            expire: Some(time(20)),
+            not_before: Some(time(10)),
+            label: String::new(),
+            max_downloads: 1.try_into().ok(),
+            allow: Endpoints::parse(&["view"]).unwrap(),
+            notify: Notify::None,
+        };
+        let mut token = TokenRecord {
+            id: "t".to_owned(),
+            number: 1,
+            bucket: 2,
+            file: 3,
+            bucket_id: "b".to_owned(),
+            file_id: "f".to_owned(),
+            created_at: time(1),
+            updated_at: time(1),
+            terms,
+            generation: 0,
+            revoked_at: None,
+        };
+        let mut uses = Uses::default();
+        uses.set_limit(token.terms.max_downloads);
+        assert_eq!(status(&token, &uses, time(10)), FileTokenStatus::Active);
+        uses.take(time(10)).unwrap();
+        assert_eq!(status(&token, &uses, time(9)), FileTokenStatus::Scheduled);
+        assert_eq!(status(&token, &uses, time(20)), FileTokenStatus::Exhausted);
+        assert_eq!(status(&token, &uses, time(21)), FileTokenStatus::Expired);
+        token.revoked_at = Some(time(1));
+        assert_eq!(status(&token, &uses, time(21)), FileTokenStatus::Revoked);
     }
 }

@@ -282,6 +282,25 @@ async fn the_last_use_is_known_at_once_and_written_behind_it() {
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_nothing_is_counted_for_goes_on_without_the_store_and_is_not_tried_to_be_written_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let token = world.token(FileTokenRequest::default()).await;
+        world.node.core.background.idle().await;
+        world.node.core.store.close().unwrap();
+        world.load(&token, Counting::Unclaimed).await.unwrap();
+        let content = world.ask(token.secret.expose(), "f", ContentUse::View, Counting::Once).unwrap();
+        world.storage.use_token(&content, None).await.unwrap();
+        assert!(world.storage.use_token(&content, Some(0)).await.is_err(), "what is counted has to be stored");
+        // Ends, because writing does.
+        world.node.core.background.idle().await;
+        assert_eq!(world.now_of(&token).downloads, 1, "it stays noted");
+    })))
+    .await;
+}
+
 #[tokio::test]
 async fn of_64_claimants_of_one_use_one_gets_it_and_keeps_it_over_a_restart() {
     let directory = tempfile::tempdir().unwrap();

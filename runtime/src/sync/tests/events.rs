@@ -1,5 +1,7 @@
 use super::*;
 use crate::Event;
+use crate::store::token_values;
+use crate::token::TokenSettings;
 
 const FILE: &str = "FILabcdefghijklmno12";
 const NEW_OWNER: &str = "did:e:localhost:dids:c5b454f4a8133c3d2cf2ef";
@@ -72,6 +74,22 @@ async fn a_locked_token_is_published_as_an_event_and_counts_as_handled() {
     node.everything().await.unwrap();
     assert_eq!(place.backbone.state().results[0].1, None);
     assert!(matches!(events.recv().await.unwrap(), Event::TokenLocked(id) if id.as_str() == TOKEN));
+    let names = node.store.view().value_names(token_values::SETTINGS, token_values::SETTINGS, 9).unwrap();
+    assert!(names.is_empty(), "nothing is kept of an unknown token");
+}
+
+#[tokio::test]
+async fn that_a_stored_token_is_locked_is_kept() {
+    let place = Place::new().await;
+    let node = place.start().await;
+    let id = TOKEN.parse().unwrap();
+    let is_locked = || TokenSettings::stored(&node.store.view(), &id).unwrap().is_locked;
+    create(&node, Object::new(collection::TOKENS, TOKEN, members(json!({ "cachedAt": "2026" })))).await;
+    assert!(!is_locked());
+    place.backbone.state().events = vec![event(1, "TokenLocked", json!({ "tokenId": TOKEN }))];
+    node.everything().await.unwrap();
+    assert_eq!(place.backbone.state().results[0].1, None);
+    assert!(is_locked());
 }
 
 #[tokio::test]
