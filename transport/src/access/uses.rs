@@ -414,8 +414,8 @@ mod tests {
     fn uses_without_a_claim_are_not_confirmed() {
         for is_strict in [false, true] {
             let mut uses = Uses::new(NonZeroU32::new(3), is_strict);
-            uses.read(&id(1), start()).unwrap();
-            uses.read(&id(2), start()).unwrap();
+            let _ = uses.read(&id(1), start()).unwrap();
+            let _ = uses.read(&id(2), start()).unwrap();
             uses.commit(&id(1), start()).unwrap();
             uses.lapse(start().saturating_add(LEASE));
             assert_eq!(uses.unconfirmed(), if is_strict { 2 } else { 0 });
