@@ -186,6 +186,84 @@ async fn renders_take_turns_where_the_memory_is_not_enough_for_both() {
     assert_eq!(pool.inner.memory.available_permits(), all as usize);
 }
 
+/// A pool in which all previews of [`photo`] together have room for so many, and those of strangers for fewer.
+fn with_room(all: u64, strangers: u64, cache_bytes: u64) -> Pool {
+    let length = length();
+    let limits = Limits { output_bytes: length, ..Limits::default() };
+    let (result_bytes, strangers_result_bytes) = (all * length, strangers * length);
+    Pool::new(Settings { limits, cache_bytes, result_bytes, strangers_result_bytes, ..Settings::default() })
+}
+
+/// The bytes of a preview of [`photo`].
+fn length() -> u64 {
+    crate::render(&photo(), &Parameters::default(), &Limits::default()).unwrap().bytes.len() as u64
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_count_until_nobody_has_a_part_of_their_bytes() {
+    let pool = with_room(2, 2, 0);
+    let first = at_once(&pool, 1).await.unwrap().preview.bytes.slice(1..2);
+    let second = at_once(&pool, 2).await.unwrap();
+    assert_eq!(pool.inner.results.left().0, 0);
+    let began = tokio::time::Instant::now();
+    assert!(matches!(at_once(&pool, 3).await, Err(PreviewError::Busy)));
+    assert_eq!(began.elapsed(), WAIT);
+    assert_eq!(pool.inner.places.available_permits(), PLACES);
+    drop(first);
+    let third = at_once(&pool, 3).await.unwrap();
+    drop((second, third));
+    assert_eq!(pool.inner.results.left().0 as u64, 2 * length());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_counts_what_it_has_and_waits_for_what_it_may_have() {
+    let pool = Pool::new(Settings { cache_bytes: 0, result_bytes: 2000, ..Settings::default() });
+    assert_eq!(pool.limits().output_bytes, 2000, "no more than there is");
+    let first = at_once(&pool, 1).await.unwrap();
+    assert_eq!(pool.inner.results.left().0 as u64, 2000 - length());
+    assert!(matches!(at_once(&pool, 2).await, Err(PreviewError::Busy)));
+    drop(first);
+    at_once(&pool, 2).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_leave_room_for_results_of_others() {
+    let pool = with_room(2, 1, 0);
+    let strangers = pool.for_strangers();
+    let first = at_once(&strangers, 1).await.unwrap();
+    assert!(matches!(at_once(&strangers, 2).await, Err(PreviewError::Busy)));
+    at_once(&pool, 2).await.unwrap();
+    drop(first);
+    at_once(&strangers, 2).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_strangers_get_of_others_counts_as_theirs_and_once() {
+    let pool = with_room(3, 1, CACHE_BYTES);
+    let strangers = pool.for_strangers();
+    let (first, second) = (at_once(&pool, 1).await.unwrap(), at_once(&pool, 2).await.unwrap());
+    for _ in 0..2 {
+        assert_eq!(at_once(&strangers, 1).await.unwrap().preview, first.preview);
+    }
+    assert!(matches!(at_once(&strangers, 2).await, Err(PreviewError::Busy)));
+    assert_eq!(at_once(&pool, 2).await.unwrap().preview, second.preview);
+}
+
+#[tokio::test]
+async fn a_render_that_fails_gives_its_room_back() {
+    let pool = Pool::default();
+    let load = || async { Loaded::Ok(Bytes::from_static(b"no image")) };
+    pool.for_strangers().image(hash(1), &Parameters::default(), load).await.unwrap_err();
+    let left = (usize::try_from(RESULT_BYTES).unwrap(), usize::try_from(STRANGERS_RESULT_BYTES).unwrap());
+    assert_eq!(pool.inner.results.left(), left);
+}
+
+#[test]
+fn each_place_has_room_for_a_result_beside_strangers_and_what_is_kept() {
+    let others = RESULT_BYTES - STRANGERS_RESULT_BYTES - CACHE_BYTES;
+    assert!(others >= PLACES as u64 * crate::limits::OUTPUT_BYTES);
+}
+
 #[tokio::test]
 async fn errors_reach_all_who_wait_and_are_not_kept() {
     let pool = Pool::default();
