@@ -52,7 +52,8 @@ impl StorageFacade {
     ///
     /// A file that is not an image, or is one of more than 20 MB, has an icon as its preview. Renders are limited: by size
     /// ([`preview::limits`]), and in number, time and memory ([`preview::pool`]). The bytes of the answer count in that memory until the last part of
-    /// them is dropped. Callers without a key leave places and memory to those with one.
+    /// them is dropped. Callers without a key leave a place to render, places to wait and memory to
+    /// those with one, who wait for none of them.
     ///
     /// # Errors
     /// [`StorageError::Preview`](crate::storage::StorageError::Preview) for an image that cannot be decoded or is too large, for a preview

@@ -49,7 +49,7 @@ pub struct Settings {
     /// The bounds of one image. `limits.memory` bounds all renders at the same time together; beside it there are the contents that are rendered:
     /// at most twice `limits.input_bytes` for each place.
     pub limits: Limits,
-    /// Renders at the same time; at least one.
+    /// Renders at the same time; at least one. With two or more, one is kept from [strangers](Pool::for_strangers).
     pub places: usize,
     /// Renders that wait for a place.
     pub waiting: usize,
@@ -95,8 +95,9 @@ pub struct Answer {
 
 /// Renders previews on threads of their own, within bounds, and keeps results. Cheap to clone.
 ///
-/// What is asked for twice at the same time is rendered once. A render ends when nobody waits for it any more: at once while it waits or loads,
-/// and behind its current step when it has begun; until then it keeps its place and its memory.
+/// What is asked for twice at the same time is rendered once, or twice if [strangers](Pool::for_strangers) began. A render ends when nobody
+/// waits for it any more: at once while it waits or loads, and behind its current step when it has begun; until then it keeps its place and its
+/// memory.
 #[derive(Clone)]
 pub struct Pool {
     inner: Arc<Inner>,
@@ -110,6 +111,8 @@ struct Inner {
     /// Those of them that strangers may have.
     admitted_strangers: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    /// Those of them that strangers may have, who wait for these first and so are never a queue before others.
+    places_strangers: Arc<Semaphore>,
     /// In units of [`MEMORY_UNIT`].
     memory: Arc<Semaphore>,
     results: Budget,
@@ -119,7 +122,7 @@ struct Inner {
 struct State {
     cache: Cache<Key, CountedPreview>,
     /// What is being rendered. Entries go when their render ends or is given up.
-    flights: HashMap<Key, (u64, WeakShared<Flight>), RandomState>,
+    flights: HashMap<FlightKey, (u64, WeakShared<Flight>), RandomState>,
     /// Numbers flights, so that one that ends late does not remove its successor.
     next: u64,
 }
@@ -131,6 +134,13 @@ type Flight = BoxFuture<'static, Result<CountedPreview, PreviewError>>;
 struct Key {
     subject: Subject,
     parameters: String,
+}
+
+/// A result, and for whom it was asked first: strangers wait longer, so nobody else waits for what they have begun.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct FlightKey {
+    key: Key,
+    is_for_strangers: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -148,25 +158,27 @@ enum Job {
 /// What a render holds for as long as its thread works.
 struct Held {
     _admitted: [Option<OwnedSemaphorePermit>; 2],
-    _place: OwnedSemaphorePermit,
+    _places: [Option<OwnedSemaphorePermit>; 2],
 }
 
 impl Pool {
     /// A pool that has rendered nothing yet.
     pub fn new(mut settings: Settings) -> Self {
         let places = settings.places.clamp(1, Semaphore::MAX_PERMITS / 2);
-        let admitted = places + settings.waiting.min(Semaphore::MAX_PERMITS / 2);
+        let places_strangers = (places - 1).max(1);
+        let waiting = settings.waiting.min(Semaphore::MAX_PERMITS / 2);
+        let waiting_strangers = waiting.saturating_sub(settings.kept_from_strangers);
         let memory = units(settings.limits.memory) as usize;
         let results = Budget::new(settings.result_bytes, settings.strangers_result_bytes);
         let largest = settings.result_bytes.min(settings.strangers_result_bytes);
         settings.limits.output_bytes = settings.limits.output_bytes.min(largest);
         let state = State { cache: Cache::new(settings.cache_bytes), flights: HashMap::default(), next: 0 };
-        let strangers = admitted.saturating_sub(settings.kept_from_strangers).max(1);
         let inner = Inner {
             settings,
-            admitted: Arc::new(Semaphore::new(admitted)),
-            admitted_strangers: Arc::new(Semaphore::new(strangers)),
+            admitted: Arc::new(Semaphore::new(places + waiting)),
+            admitted_strangers: Arc::new(Semaphore::new(places_strangers + waiting_strangers)),
             places: Arc::new(Semaphore::new(places)),
+            places_strangers: Arc::new(Semaphore::new(places_strangers)),
             memory: Arc::new(Semaphore::new(memory)),
             results,
             state: Mutex::new(state),
@@ -174,8 +186,9 @@ impl Pool {
         Self { inner: Arc::new(inner), is_for_strangers: false }
     }
 
-    /// The same pool for callers of whom there may be any number: what they ask for leaves places for others to wait. What somebody else is having
-    /// rendered, or was, they get without a place.
+    /// The same pool for callers of whom there may be any number. What they ask for leaves others a place to render, places to wait, and memory for
+    /// results, and they wait for each other only. What somebody else is having rendered, or was, they get without a place; others do not wait for
+    /// what they are having rendered.
     #[must_use]
     pub fn for_strangers(&self) -> Self {
         Self { inner: self.inner.clone(), is_for_strangers: true }
@@ -231,7 +244,8 @@ impl Pool {
             if let Some(preview) = state.cache.find(&key) {
                 return self.hand_out(&preview, true);
             }
-            state.join(&key).unwrap_or_else(|| self.start(&mut state, key, parameters.clone(), load))
+            let joined = state.join(&key, self.is_for_strangers);
+            joined.unwrap_or_else(|| self.start(&mut state, key, parameters.clone(), load))
         };
         self.hand_out(&flight.await?, false)
     }
@@ -253,12 +267,12 @@ impl Pool {
     ) -> Shared<Flight> {
         let number = state.next;
         state.next += 1;
+        let key = FlightKey { key, is_for_strangers: self.is_for_strangers };
         let landing = Landing { pool: self.inner.clone(), key: key.clone(), number };
-        let is_for_strangers = self.is_for_strangers;
         let flight = async move {
-            let result = landing.pool.render(is_for_strangers, parameters, load).await;
+            let result = landing.pool.render(landing.key.is_for_strangers, parameters, load).await;
             if let Ok(preview) = &result {
-                landing.pool.state().cache.keep(landing.key.clone(), preview.clone());
+                landing.pool.state().cache.keep(landing.key.key.clone(), preview.clone());
             }
             drop(landing);
             result
@@ -292,13 +306,16 @@ impl Inner {
         let strangers = is_for_strangers.then_some(&self.admitted_strangers);
         let admit = |semaphore: &Arc<Semaphore>| semaphore.clone().try_acquire_owned().map_err(|_| PreviewError::Busy);
         let admitted = [strangers.map(admit).transpose()?, Some(admit(&self.admitted)?)];
+        let take =
+            async |semaphore: &Arc<Semaphore>| semaphore.clone().acquire_owned().await.map_err(|_| PreviewError::Busy);
         let begin = async {
-            let place = self.places.clone().acquire_owned().await.map_err(|_| PreviewError::Busy)?;
+            let of_strangers = if is_for_strangers { Some(take(&self.places_strangers).await?) } else { None };
+            let places = [of_strangers, Some(take(&self.places).await?)];
             let result = self.results.reserve(self.settings.limits.output_bytes, is_for_strangers).await?;
-            Ok((place, result))
+            Ok((places, result))
         };
-        let (place, result) = timeout(self.settings.wait, begin).await.unwrap_or(Err(PreviewError::Busy))?;
-        let held = Arc::new(Held { _admitted: admitted, _place: place });
+        let (places, result) = timeout(self.settings.wait, begin).await.unwrap_or(Err(PreviewError::Busy))?;
+        let held = Arc::new(Held { _admitted: admitted, _places: places });
         let work = async { self.work(load.await?, parameters, held, result).await };
         let seconds = self.settings.time.as_secs();
         timeout(self.settings.time, work).await.unwrap_or(Err(PreviewError::TimeExceeded { seconds }))
@@ -329,9 +346,13 @@ impl Inner {
 }
 
 impl State {
-    /// The flight that renders this already, unless it was given up.
-    fn join(&self, key: &Key) -> Option<Shared<Flight>> {
-        self.flights.get(key)?.1.upgrade()
+    /// The flight that renders this already, unless it was given up. Strangers join each other's, too.
+    fn join(&self, key: &Key, is_for_strangers: bool) -> Option<Shared<Flight>> {
+        let flight = |is_for_strangers| {
+            let (_, flight) = self.flights.get(&FlightKey { key: key.clone(), is_for_strangers })?;
+            flight.upgrade()
+        };
+        flight(false).or_else(|| if is_for_strangers { flight(true) } else { None })
     }
 }
 
@@ -354,7 +375,7 @@ impl Job {
 /// Removes a flight from the list when it ends or is dropped.
 struct Landing {
     pool: Arc<Inner>,
-    key: Key,
+    key: FlightKey,
     number: u64,
 }
 

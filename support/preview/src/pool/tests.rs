@@ -121,10 +121,43 @@ async fn strangers_leave_places_where_others_wait() {
     assert!(futures_util::poll!(&mut joined).is_pending(), "it takes no place of its own");
     content.send(photo()).unwrap();
     first.await.unwrap().unwrap();
-    second.await.unwrap();
-    third.await.unwrap();
-    joined.await.unwrap();
+    let (second, third, joined) = tokio::join!(second, third, joined);
+    second.and(third).and(joined).unwrap();
     assert!(at_once(&strangers, 3).await.unwrap().cached);
+}
+
+#[tokio::test]
+async fn strangers_leave_a_place_to_render_however_many_of_them_wait() {
+    let pool = Pool::default();
+    let strangers = pool.for_strangers();
+    let (_first, _content) = begin(&strangers, 0).await;
+    let most = u8::try_from(PLACES - 1 + WAITING - KEPT_FROM_STRANGERS).unwrap();
+    let mut waiting: Vec<_> = (1..most).map(|number| Box::pin(at_once(&strangers, number))).collect();
+    for other in &mut waiting {
+        assert!(futures_util::poll!(other).is_pending());
+    }
+    assert!(matches!(at_once(&strangers, most).await, Err(PreviewError::Busy)));
+    assert_eq!(pool.inner.places.available_permits(), 1);
+    for number in 100..110 {
+        at_once(&pool, number).await.unwrap();
+    }
+    for other in &mut waiting {
+        assert!(futures_util::poll!(other).is_pending());
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_what_strangers_are_having_rendered() {
+    let pool = Pool::default();
+    let strangers = pool.for_strangers();
+    let (first, content) = begin(&strangers, 1).await;
+    let mut joined = Box::pin(at_once(&strangers, 1));
+    assert!(futures_util::poll!(&mut joined).is_pending());
+    let other = at_once(&pool, 1).await.unwrap();
+    content.send(photo()).unwrap();
+    assert_eq!(first.await.unwrap().unwrap().preview, other.preview);
+    assert_eq!(joined.await.unwrap().preview, other.preview);
+    assert!(pool.inner.state().flights.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
