@@ -78,7 +78,9 @@ fn of_preview(error: &PreviewError) -> Option<(StatusCode, &'static str)> {
             (StatusCode::BAD_REQUEST, "storage_file_type_unsupported")
         }
         // Of other parameters there is one.
-        P::PreviewTooLarge { .. } | P::Unencodable { .. } => (StatusCode::BAD_REQUEST, "general_argument_invalid"),
+        P::PreviewTooLarge { .. } | P::OutputTooLarge { .. } | P::Unencodable { .. } => {
+            (StatusCode::BAD_REQUEST, "general_argument_invalid")
+        }
         P::Busy | P::TimeExceeded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "general_unknown"),
         _ => return None,
     })
@@ -136,6 +138,7 @@ mod tests {
             ),
             (PreviewError::UnknownFormat.into(), 400, "storage_file_type_unsupported"),
             (PreviewError::PreviewTooLarge { width: 1, height: 1 }.into(), 400, "general_argument_invalid"),
+            (PreviewError::OutputTooLarge { limit: 1 }.into(), 400, "general_argument_invalid"),
             (PreviewError::Busy.into(), 503, "general_unknown"),
             (PreviewError::TimeExceeded { seconds: 1 }.into(), 503, "general_unknown"),
             (PreviewError::Failed.into(), 500, "general_unknown"),

@@ -583,6 +583,11 @@ mod tests {
                 json!({"enlace": {"backbone": {"limits": {"guestDays": 4294967296_u64}}}}),
                 "enlace.backbone.limits.guestDays",
             ),
+            (
+                json!({"enlace": {"appwrite": {"guestWritesPerMinute": 4294967296_u64}}}),
+                "enlace.appwrite.guestWritesPerMinute",
+            ),
+            (json!({"enlace": {"appwrite": {"tokenRetention": 4294967296_u64}}}), "enlace.appwrite.tokenRetention"),
         ] {
             let text = settings(values).unwrap_err().to_string();
             assert!(text.contains(key), "{text}");
@@ -646,6 +651,10 @@ mod tests {
         assert_eq!(read.guest_writes_per_minute, 60);
         let unlimited = appwrite(json!({"guestWritesPerMinute": 0})).unwrap().unwrap();
         assert_eq!(unlimited.guest_writes_per_minute, 0);
+        let most = json!({"guestWritesPerMinute": u32::MAX, "tokenRetention": u32::MAX, "maxTotal": u64::MAX});
+        let most = appwrite(most).unwrap().unwrap();
+        assert_eq!((most.guest_writes_per_minute, most.max_total), (u32::MAX, u64::MAX));
+        assert_eq!(most.token_retention.as_secs(), u64::from(u32::MAX) * 24 * 60 * 60);
         assert!(appwrite(json!({"enabled": false})).unwrap().is_none());
         for (values, words) in [
             (json!({"keys": {"a": {"scopes": []}}}), "keys.a given with --x: its member key is missing"),

@@ -51,11 +51,13 @@ impl StorageFacade {
     /// content under the same id has another preview; who may get one is decided before, by [`content`](Self::content).
     ///
     /// A file that is not an image, or is one of more than 20 MB, has an icon as its preview. Renders are limited: by size
-    /// ([`preview::limits`]), and in number, time and memory ([`preview::pool`]). Callers without a key leave places to those with one.
+    /// ([`preview::limits`]), and in number, time and memory ([`preview::pool`]). The bytes of the answer count in that memory until the last part of
+    /// them is dropped. Callers without a key leave a place to render, places to wait and memory to
+    /// those with one, who wait for none of them.
     ///
     /// # Errors
-    /// [`StorageError::Preview`](crate::storage::StorageError::Preview) for an image that cannot be decoded or is too large, and if all
-    /// places are taken or time is over; otherwise as [`read`](Self::read).
+    /// [`StorageError::Preview`](crate::storage::StorageError::Preview) for an image that cannot be decoded or is too large, for a preview
+    /// that would be, and if all places or the memory for results are taken or time is over; otherwise as [`read`](Self::read).
     #[instrument(skip_all)]
     pub async fn preview(&self, caller: Caller, wanted: &WantedPreview) -> StorageResult<Answer> {
         let WantedPreview { content, parameters, .. } = wanted;

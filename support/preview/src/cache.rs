@@ -5,33 +5,31 @@ use std::hash::Hash;
 
 use hashlink::LinkedHashMap;
 
-use crate::Preview;
-
 /// Bytes that an entry is counted with beside its preview.
 const ENTRY_BYTES: u64 = 256;
 /// A preview with more than this share of the room is not kept, since it would displace too many others.
 const LARGEST_SHARE: u64 = 4;
 
 /// Previews within a number of bytes.
-pub(crate) struct Cache<K> {
+pub(crate) struct Cache<K, P> {
     /// From the least to the most recently used.
-    entries: LinkedHashMap<K, Preview, RandomState>,
+    entries: LinkedHashMap<K, P, RandomState>,
     /// What all entries are counted with; at most `room`.
     used: u64,
     room: u64,
 }
 
-impl<K: Eq + Hash> Cache<K> {
+impl<K: Eq + Hash, P: AsRef<[u8]> + Clone> Cache<K, P> {
     pub(crate) fn new(room: u64) -> Self {
         Self { entries: LinkedHashMap::with_hasher(RandomState::new()), used: 0, room }
     }
 
     /// A preview, which is the most recently used one then.
-    pub(crate) fn find(&mut self, key: &K) -> Option<Preview> {
+    pub(crate) fn find(&mut self, key: &K) -> Option<P> {
         self.entries.to_back(key).map(|preview| preview.clone())
     }
 
-    pub(crate) fn keep(&mut self, key: K, preview: Preview) {
+    pub(crate) fn keep(&mut self, key: K, preview: P) {
         let size = size(&preview);
         if size > self.room / LARGEST_SHARE {
             return;
@@ -47,16 +45,18 @@ impl<K: Eq + Hash> Cache<K> {
     }
 }
 
-fn size(preview: &Preview) -> u64 {
-    preview.bytes.len() as u64 + ENTRY_BYTES
+fn size(preview: &impl AsRef<[u8]>) -> u64 {
+    preview.as_ref().len() as u64 + ENTRY_BYTES
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
-    fn preview(bytes: u64) -> Preview {
-        Preview { bytes: vec![0; usize::try_from(bytes).unwrap()].into(), media_type: "image/png" }
+    fn preview(bytes: u64) -> Bytes {
+        vec![0; usize::try_from(bytes).unwrap()].into()
     }
 
     #[test]

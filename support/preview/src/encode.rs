@@ -1,5 +1,7 @@
 //! Writing a preview.
 
+use std::io::{self, ErrorKind, Write};
+
 use image::codecs::{gif::GifEncoder, jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, RgbaImage};
 
@@ -23,27 +25,58 @@ pub(crate) struct Encoding {
     /// What is behind transparent pixels in formats without transparency.
     pub(crate) background: Option<Color>,
     pub(crate) profile: Option<Vec<u8>>,
+    /// Bytes that the result may have.
+    pub(crate) limit: u64,
 }
 
 /// # Errors
-/// The format does not allow the size of the picture.
+/// The format does not allow the size of the picture, or the result is longer than the limit.
 pub(crate) fn encode(mut picture: RgbaImage, encoding: Encoding) -> Result<Vec<u8>, PreviewError> {
     if !encoding.output.has_alpha() {
         canvas::flatten(&mut picture, encoding.background.unwrap_or(BEHIND));
     }
-    let mut bytes = Vec::new();
+    let mut file = Bounded { bytes: Vec::new(), limit: encoding.limit, is_exceeded: false };
     let written = match encoding.output {
         Output::Jpeg => {
             let quality = encoding.quality.max(LEAST_QUALITY);
-            write(JpegEncoder::new_with_quality(&mut bytes, quality), opaque(picture), encoding.profile)
+            write(JpegEncoder::new_with_quality(&mut file, quality), opaque(picture), encoding.profile)
         }
-        Output::Png => write(PngEncoder::new(&mut bytes), opaque(picture), encoding.profile),
-        Output::Webp => write(WebPEncoder::new_lossless(&mut bytes), opaque(picture), encoding.profile),
+        Output::Png => write(PngEncoder::new(&mut file), opaque(picture), encoding.profile),
+        Output::Webp => write(WebPEncoder::new_lossless(&mut file), opaque(picture), encoding.profile),
         // Has no colour profiles.
-        Output::Gif => write_gif(&mut bytes, opaque(picture)),
+        Output::Gif => write_gif(&mut file, opaque(picture)),
     };
+    // First, since what an encoder writes when it is dropped does not reach its result.
+    if file.is_exceeded {
+        return Err(PreviewError::OutputTooLarge { limit: file.limit });
+    }
     written.map_err(|error| PreviewError::Unencodable { reason: error.to_string() })?;
-    Ok(bytes)
+    // What is kept and sent takes as much memory as it is long.
+    file.bytes.shrink_to_fit();
+    Ok(file.bytes)
+}
+
+/// Bytes up to a limit.
+struct Bounded {
+    /// At most `limit` of them.
+    bytes: Vec<u8>,
+    limit: u64,
+    /// Something did not fit.
+    is_exceeded: bool,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.is_exceeded |= (self.bytes.len() + piece.len()) as u64 > self.limit;
+        if self.is_exceeded {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.write(piece)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn write(mut encoder: impl ImageEncoder, picture: DynamicImage, profile: Option<Vec<u8>>) -> image::ImageResult<()> {
@@ -54,9 +87,9 @@ fn write(mut encoder: impl ImageEncoder, picture: DynamicImage, profile: Option<
     encoder.write_image(picture.as_bytes(), picture.width(), picture.height(), picture.color().into())
 }
 
-fn write_gif(bytes: &mut Vec<u8>, picture: DynamicImage) -> image::ImageResult<()> {
+fn write_gif(file: &mut Bounded, picture: DynamicImage) -> image::ImageResult<()> {
     let color = ExtendedColorType::from(picture.color());
-    GifEncoder::new_with_speed(bytes, GIF_SPEED).encode(picture.as_bytes(), picture.width(), picture.height(), color)
+    GifEncoder::new_with_speed(file, GIF_SPEED).encode(picture.as_bytes(), picture.width(), picture.height(), color)
 }
 
 /// Leaves alpha out if no pixel needs it.

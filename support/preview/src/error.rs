@@ -30,6 +30,12 @@ pub enum PreviewError {
         /// Pixels.
         height: u64,
     },
+    /// The encoded preview would have more bytes than [`crate::Limits::output_bytes`].
+    #[error("the preview would have more than {limit} bytes; ask for a smaller one, or for output=jpg")]
+    OutputTooLarge {
+        /// What it may have.
+        limit: u64,
+    },
     /// The content is not a JPEG, PNG, WebP or GIF image.
     #[error("the content is not an image in a format that this build decodes: JPEG, PNG, WebP or GIF")]
     UnknownFormat,
@@ -45,7 +51,7 @@ pub enum PreviewError {
         /// What the encoder says.
         reason: String,
     },
-    /// All places are taken, and so are those where renders wait; or none became free in time.
+    /// All places are taken, and so are those where renders wait; or neither a place nor memory for the result became free in time.
     #[error("too many previews are being rendered; try again later")]
     Busy,
     /// The render took longer than [`crate::pool::Settings::time`].

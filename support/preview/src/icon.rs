@@ -126,6 +126,7 @@ pub(crate) fn render_icon_until(
         quality: parameters.quality.unwrap_or(encode::DEFAULT_QUALITY),
         background: parameters.background,
         profile: None,
+        limit: limits.output_bytes,
     };
     render::draw(picture, &parameters, Orientation::NoTransforms, encoding, stop)
 }

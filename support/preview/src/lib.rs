@@ -10,7 +10,7 @@
 //! | [`limits`] | the bounds of one image |
 //! | [`render`](mod@render) | from the bytes of an image to the bytes of its preview |
 //! | [`icon`] | what stands in for files that are not images, drawn by this crate |
-//! | [`pool`] | many renders: places, waiting, time, memory, and results that are kept |
+//! | [`pool`] | many renders: places, waiting, time, memory, and the bytes of results |
 //! | [`sniff`](mod@sniff) | the media type of a file, and which types a browser may show |
 //!
 //! ```
@@ -27,6 +27,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod budget;
 mod cache;
 mod canvas;
 mod encode;

@@ -6,6 +6,8 @@ pub const INPUT_BYTES: u64 = 20_000_000;
 pub const SIDE: u32 = 16_384;
 /// The most pixels of an image and of its preview: what the largest sensors of phones have.
 pub const PIXELS: u64 = 50_000_000;
+/// The most bytes of a preview. More than [`INPUT_BYTES`], since an image that keeps its size may be encoded less tightly than it was.
+pub const OUTPUT_BYTES: u64 = 24 << 20;
 /// The most bytes of memory that a render may take beside its input; see [`Limits::memory`]. Enough for the largest preview that
 /// the parameters describe: 4000x4000 pixels with a border of 100, turned by 45 degrees.
 pub const MEMORY: u64 = 448 << 20;
@@ -19,6 +21,8 @@ pub struct Limits {
     pub side: u32,
     /// Pixels in total, of the image and of the preview.
     pub pixels: u64,
+    /// Bytes of the encoded preview.
+    pub output_bytes: u64,
     /// Bytes of memory: the decoded image, its preview, and what decoder and encoder need beside them. It is computed from the
     /// dimensions before anything is allocated. The input is not part of it; a JPEG image is copied once by its decoder.
     pub memory: u64,
@@ -26,7 +30,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { input_bytes: INPUT_BYTES, side: SIDE, pixels: PIXELS, memory: MEMORY }
+        Self { input_bytes: INPUT_BYTES, side: SIDE, pixels: PIXELS, output_bytes: OUTPUT_BYTES, memory: MEMORY }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Many renders: how many at once, how many wait, how long, in how much memory; and results that are kept.
+//! Many renders: how many at once, how many wait, how long, in how much memory; results that are kept, and those that are still read.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -12,6 +12,7 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::budget::{Budget, CountedPreview, Reservation};
 use crate::cache::Cache;
 use crate::icon;
 use crate::render::{measure, render_until};
@@ -24,12 +25,17 @@ pub const PLACES: usize = 2;
 pub const WAITING: usize = 32;
 /// How many of the places where renders wait are kept from [strangers](Pool::for_strangers).
 pub const KEPT_FROM_STRANGERS: usize = 8;
-/// How long a render waits for a place.
+/// How long a render waits for a place and for room for its result.
 pub const WAIT: Duration = Duration::from_secs(20);
 /// How long a render takes at the most, with loading its content and waiting for memory.
 pub const TIME: Duration = Duration::from_secs(30);
 /// Bytes of previews that are kept.
 pub const CACHE_BYTES: u64 = 32 << 20;
+/// Bytes of all previews that exist at once: those that are kept, and those that somebody still reads, however slowly. Beside the share of
+/// strangers and what is kept there is room for a result in each place.
+pub const RESULT_BYTES: u64 = 192 << 20;
+/// The share that [strangers](Pool::for_strangers) have of these.
+pub const STRANGERS_RESULT_BYTES: u64 = RESULT_BYTES / 2;
 /// The unit in which memory is handed out, since semaphores count to 2^32 at the most.
 const MEMORY_UNIT: u64 = 64 << 10;
 
@@ -43,18 +49,23 @@ pub struct Settings {
     /// The bounds of one image. `limits.memory` bounds all renders at the same time together; beside it there are the contents that are rendered:
     /// at most twice `limits.input_bytes` for each place.
     pub limits: Limits,
-    /// Renders at the same time; at least one.
+    /// Renders at the same time; at least one. With two or more, one is kept from [strangers](Pool::for_strangers).
     pub places: usize,
     /// Renders that wait for a place.
     pub waiting: usize,
     /// How many of these [strangers](Pool::for_strangers) cannot have.
     pub kept_from_strangers: usize,
-    /// How long a render waits for a place.
+    /// How long a render waits for a place and for room for its result.
     pub wait: Duration,
     /// How long a render takes at the most.
     pub time: Duration,
     /// Bytes of previews that are kept.
     pub cache_bytes: u64,
+    /// Bytes of all previews that exist at once, until nobody has a part of [`Preview::bytes`] any more; at most 2^32. Each render reserves
+    /// `limits.output_bytes` of them.
+    pub result_bytes: u64,
+    /// What [strangers](Pool::for_strangers) may have of these. A single preview never has more bytes than that.
+    pub strangers_result_bytes: u64,
 }
 
 impl Default for Settings {
@@ -67,6 +78,8 @@ impl Default for Settings {
             wait: WAIT,
             time: TIME,
             cache_bytes: CACHE_BYTES,
+            result_bytes: RESULT_BYTES,
+            strangers_result_bytes: STRANGERS_RESULT_BYTES,
         }
     }
 }
@@ -82,8 +95,9 @@ pub struct Answer {
 
 /// Renders previews on threads of their own, within bounds, and keeps results. Cheap to clone.
 ///
-/// What is asked for twice at the same time is rendered once. A render ends when nobody waits for it any more: at once while it waits or loads,
-/// and behind its current step when it has begun; until then it keeps its place and its memory.
+/// What is asked for twice at the same time is rendered once, or twice if [strangers](Pool::for_strangers) began. A render ends when nobody
+/// waits for it any more: at once while it waits or loads, and behind its current step when it has begun; until then it keeps its place and its
+/// memory.
 #[derive(Clone)]
 pub struct Pool {
     inner: Arc<Inner>,
@@ -97,26 +111,36 @@ struct Inner {
     /// Those of them that strangers may have.
     admitted_strangers: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    /// Those of them that strangers may have, who wait for these first and so are never a queue before others.
+    places_strangers: Arc<Semaphore>,
     /// In units of [`MEMORY_UNIT`].
     memory: Arc<Semaphore>,
+    results: Budget,
     state: Mutex<State>,
 }
 
 struct State {
-    cache: Cache<Key>,
+    cache: Cache<Key, CountedPreview>,
     /// What is being rendered. Entries go when their render ends or is given up.
-    flights: HashMap<Key, (u64, WeakShared<Flight>), RandomState>,
+    flights: HashMap<FlightKey, (u64, WeakShared<Flight>), RandomState>,
     /// Numbers flights, so that one that ends late does not remove its successor.
     next: u64,
 }
 
-type Flight = BoxFuture<'static, Result<Preview, PreviewError>>;
+type Flight = BoxFuture<'static, Result<CountedPreview, PreviewError>>;
 
 /// What determines a result.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     subject: Subject,
     parameters: String,
+}
+
+/// A result, and for whom it was asked first: strangers wait longer, so nobody else waits for what they have begun.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct FlightKey {
+    key: Key,
+    is_for_strangers: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -134,30 +158,37 @@ enum Job {
 /// What a render holds for as long as its thread works.
 struct Held {
     _admitted: [Option<OwnedSemaphorePermit>; 2],
-    _place: OwnedSemaphorePermit,
+    _places: [Option<OwnedSemaphorePermit>; 2],
 }
 
 impl Pool {
     /// A pool that has rendered nothing yet.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
         let places = settings.places.clamp(1, Semaphore::MAX_PERMITS / 2);
-        let admitted = places + settings.waiting.min(Semaphore::MAX_PERMITS / 2);
+        let places_strangers = (places - 1).max(1);
+        let waiting = settings.waiting.min(Semaphore::MAX_PERMITS / 2);
+        let waiting_strangers = waiting.saturating_sub(settings.kept_from_strangers);
         let memory = units(settings.limits.memory) as usize;
+        let results = Budget::new(settings.result_bytes, settings.strangers_result_bytes);
+        let largest = settings.result_bytes.min(settings.strangers_result_bytes);
+        settings.limits.output_bytes = settings.limits.output_bytes.min(largest);
         let state = State { cache: Cache::new(settings.cache_bytes), flights: HashMap::default(), next: 0 };
-        let strangers = admitted.saturating_sub(settings.kept_from_strangers).max(1);
         let inner = Inner {
             settings,
-            admitted: Arc::new(Semaphore::new(admitted)),
-            admitted_strangers: Arc::new(Semaphore::new(strangers)),
+            admitted: Arc::new(Semaphore::new(places + waiting)),
+            admitted_strangers: Arc::new(Semaphore::new(places_strangers + waiting_strangers)),
             places: Arc::new(Semaphore::new(places)),
+            places_strangers: Arc::new(Semaphore::new(places_strangers)),
             memory: Arc::new(Semaphore::new(memory)),
+            results,
             state: Mutex::new(state),
         };
         Self { inner: Arc::new(inner), is_for_strangers: false }
     }
 
-    /// The same pool for callers of whom there may be any number: what they ask for leaves places for others to wait. What somebody else is having
-    /// rendered, or was, they get without a place.
+    /// The same pool for callers of whom there may be any number. What they ask for leaves others a place to render, places to wait, and memory for
+    /// results, and they wait for each other only. What somebody else is having rendered, or was, they get without a place; others do not wait for
+    /// what they are having rendered.
     #[must_use]
     pub fn for_strangers(&self) -> Self {
         Self { inner: self.inner.clone(), is_for_strangers: true }
@@ -174,7 +205,7 @@ impl Pool {
     /// Dropping the future gives up this wait, and the render if nobody else waits for it.
     ///
     /// # Errors
-    /// As [`crate::render()`]; there is no place, or not in time; the render takes too long; the content cannot be loaded.
+    /// As [`crate::render()`]; there is no place or no room for the result, or not in time; the render takes too long; the content cannot be loaded.
     pub async fn image<L, F, E>(
         &self,
         content: ContentHash,
@@ -211,12 +242,19 @@ impl Pool {
         let flight = {
             let mut state = self.inner.state();
             if let Some(preview) = state.cache.find(&key) {
-                return Ok(Answer { preview, cached: true });
+                return self.hand_out(&preview, true);
             }
-            state.join(&key).unwrap_or_else(|| self.start(&mut state, key, parameters.clone(), load))
+            let joined = state.join(&key, self.is_for_strangers);
+            joined.unwrap_or_else(|| self.start(&mut state, key, parameters.clone(), load))
         };
-        let preview = flight.await?;
-        Ok(Answer { preview, cached: false })
+        self.hand_out(&flight.await?, false)
+    }
+
+    fn hand_out(&self, preview: &CountedPreview, cached: bool) -> Result<Answer, PreviewError> {
+        if self.is_for_strangers {
+            self.inner.results.hand_to_strangers(preview)?;
+        }
+        Ok(Answer { preview: preview.preview(), cached })
     }
 
     /// Makes a flight, which goes on while somebody waits for it.
@@ -229,12 +267,12 @@ impl Pool {
     ) -> Shared<Flight> {
         let number = state.next;
         state.next += 1;
+        let key = FlightKey { key, is_for_strangers: self.is_for_strangers };
         let landing = Landing { pool: self.inner.clone(), key: key.clone(), number };
-        let is_for_strangers = self.is_for_strangers;
         let flight = async move {
-            let result = landing.pool.render(is_for_strangers, parameters, load).await;
+            let result = landing.pool.render(landing.key.is_for_strangers, parameters, load).await;
             if let Ok(preview) = &result {
-                landing.pool.state().cache.keep(landing.key.clone(), preview.clone());
+                landing.pool.state().cache.keep(landing.key.key.clone(), preview.clone());
             }
             drop(landing);
             result
@@ -264,20 +302,33 @@ impl Inner {
         is_for_strangers: bool,
         parameters: Parameters,
         load: impl Future<Output = Result<Job, PreviewError>>,
-    ) -> Result<Preview, PreviewError> {
+    ) -> Result<CountedPreview, PreviewError> {
         let strangers = is_for_strangers.then_some(&self.admitted_strangers);
         let admit = |semaphore: &Arc<Semaphore>| semaphore.clone().try_acquire_owned().map_err(|_| PreviewError::Busy);
         let admitted = [strangers.map(admit).transpose()?, Some(admit(&self.admitted)?)];
-        let place = timeout(self.settings.wait, self.places.clone().acquire_owned()).await;
-        let place = place.map_err(|_| PreviewError::Busy)?.map_err(|_| PreviewError::Busy)?;
-        let held = Arc::new(Held { _admitted: admitted, _place: place });
-        let work = async { self.work(load.await?, parameters, held).await };
+        let take =
+            async |semaphore: &Arc<Semaphore>| semaphore.clone().acquire_owned().await.map_err(|_| PreviewError::Busy);
+        let begin = async {
+            let of_strangers = if is_for_strangers { Some(take(&self.places_strangers).await?) } else { None };
+            let places = [of_strangers, Some(take(&self.places).await?)];
+            let result = self.results.reserve(self.settings.limits.output_bytes, is_for_strangers).await?;
+            Ok((places, result))
+        };
+        let (places, result) = timeout(self.settings.wait, begin).await.unwrap_or(Err(PreviewError::Busy))?;
+        let held = Arc::new(Held { _admitted: admitted, _places: places });
+        let work = async { self.work(load.await?, parameters, held, result).await };
         let seconds = self.settings.time.as_secs();
         timeout(self.settings.time, work).await.unwrap_or(Err(PreviewError::TimeExceeded { seconds }))
     }
 
     /// Measures, waits for memory, and renders.
-    async fn work(&self, job: Job, parameters: Parameters, held: Arc<Held>) -> Result<Preview, PreviewError> {
+    async fn work(
+        &self,
+        job: Job,
+        parameters: Parameters,
+        held: Arc<Held>,
+        result: Reservation,
+    ) -> Result<CountedPreview, PreviewError> {
         let stop = Stop::default();
         // Nobody waits if this future is dropped, or timed out.
         let _nobody_waits = stop.on_drop();
@@ -289,14 +340,19 @@ impl Inner {
         })
         .await?;
         let memory = self.memory.clone().acquire_many_owned(units(needed)).await.map_err(|_| PreviewError::Busy)?;
-        on_thread((held, memory), move || job.render(&parameters, &limits, &stop)).await
+        // The thread has the reservation, too, so that nothing is encoded that does not count.
+        on_thread((held, memory), move || Ok(result.spend(job.render(&parameters, &limits, &stop)?))).await
     }
 }
 
 impl State {
-    /// The flight that renders this already, unless it was given up.
-    fn join(&self, key: &Key) -> Option<Shared<Flight>> {
-        self.flights.get(key)?.1.upgrade()
+    /// The flight that renders this already, unless it was given up. Strangers join each other's, too.
+    fn join(&self, key: &Key, is_for_strangers: bool) -> Option<Shared<Flight>> {
+        let flight = |is_for_strangers| {
+            let (_, flight) = self.flights.get(&FlightKey { key: key.clone(), is_for_strangers })?;
+            flight.upgrade()
+        };
+        flight(false).or_else(|| if is_for_strangers { flight(true) } else { None })
     }
 }
 
@@ -319,7 +375,7 @@ impl Job {
 /// Removes a flight from the list when it ends or is dropped.
 struct Landing {
     pool: Arc<Inner>,
-    key: Key,
+    key: FlightKey,
     number: u64,
 }
 

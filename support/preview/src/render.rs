@@ -29,7 +29,7 @@ pub struct Preview {
 /// This takes as long as it takes: in an async task use [`crate::Pool`].
 ///
 /// # Errors
-/// The content is no image, cannot be decoded, or is larger than `limits`, which is known before memory is allocated for it.
+/// The content is no image, cannot be decoded, or is larger than `limits`, which is known before memory is allocated for it; or its preview is.
 pub fn render(bytes: &[u8], parameters: &Parameters, limits: &Limits) -> Result<Preview, PreviewError> {
     render_until(bytes, parameters, limits, &Stop::default())
 }
@@ -54,6 +54,7 @@ pub(crate) fn render_until(
         quality: parameters.quality.or(source.head.quality).unwrap_or(encode::DEFAULT_QUALITY),
         background: parameters.background,
         profile: source.head.profile.take(),
+        limit: limits.output_bytes,
     };
     let orientation = source.head.orientation;
     let image = source.decode()?;

@@ -121,10 +121,43 @@ async fn strangers_leave_places_where_others_wait() {
     assert!(futures_util::poll!(&mut joined).is_pending(), "it takes no place of its own");
     content.send(photo()).unwrap();
     first.await.unwrap().unwrap();
-    second.await.unwrap();
-    third.await.unwrap();
-    joined.await.unwrap();
+    let (second, third, joined) = tokio::join!(second, third, joined);
+    second.and(third).and(joined).unwrap();
     assert!(at_once(&strangers, 3).await.unwrap().cached);
+}
+
+#[tokio::test]
+async fn strangers_leave_a_place_to_render_however_many_of_them_wait() {
+    let pool = Pool::default();
+    let strangers = pool.for_strangers();
+    let (_first, _content) = begin(&strangers, 0).await;
+    let most = u8::try_from(PLACES - 1 + WAITING - KEPT_FROM_STRANGERS).unwrap();
+    let mut waiting: Vec<_> = (1..most).map(|number| Box::pin(at_once(&strangers, number))).collect();
+    for other in &mut waiting {
+        assert!(futures_util::poll!(other).is_pending());
+    }
+    assert!(matches!(at_once(&strangers, most).await, Err(PreviewError::Busy)));
+    assert_eq!(pool.inner.places.available_permits(), 1);
+    for number in 100..110 {
+        at_once(&pool, number).await.unwrap();
+    }
+    for other in &mut waiting {
+        assert!(futures_util::poll!(other).is_pending());
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_what_strangers_are_having_rendered() {
+    let pool = Pool::default();
+    let strangers = pool.for_strangers();
+    let (first, content) = begin(&strangers, 1).await;
+    let mut joined = Box::pin(at_once(&strangers, 1));
+    assert!(futures_util::poll!(&mut joined).is_pending());
+    let other = at_once(&pool, 1).await.unwrap();
+    content.send(photo()).unwrap();
+    assert_eq!(first.await.unwrap().unwrap().preview, other.preview);
+    assert_eq!(joined.await.unwrap().preview, other.preview);
+    assert!(pool.inner.state().flights.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,6 +217,84 @@ async fn renders_take_turns_where_the_memory_is_not_enough_for_both() {
     drop(memory);
     waits.await.unwrap();
     assert_eq!(pool.inner.memory.available_permits(), all as usize);
+}
+
+/// A pool in which all previews of [`photo`] together have room for so many, and those of strangers for fewer.
+fn with_room(all: u64, strangers: u64, cache_bytes: u64) -> Pool {
+    let length = length();
+    let limits = Limits { output_bytes: length, ..Limits::default() };
+    let (result_bytes, strangers_result_bytes) = (all * length, strangers * length);
+    Pool::new(Settings { limits, cache_bytes, result_bytes, strangers_result_bytes, ..Settings::default() })
+}
+
+/// The bytes of a preview of [`photo`].
+fn length() -> u64 {
+    crate::render(&photo(), &Parameters::default(), &Limits::default()).unwrap().bytes.len() as u64
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_count_until_nobody_has_a_part_of_their_bytes() {
+    let pool = with_room(2, 2, 0);
+    let first = at_once(&pool, 1).await.unwrap().preview.bytes.slice(1..2);
+    let second = at_once(&pool, 2).await.unwrap();
+    assert_eq!(pool.inner.results.left().0, 0);
+    let began = tokio::time::Instant::now();
+    assert!(matches!(at_once(&pool, 3).await, Err(PreviewError::Busy)));
+    assert_eq!(began.elapsed(), WAIT);
+    assert_eq!(pool.inner.places.available_permits(), PLACES);
+    drop(first);
+    let third = at_once(&pool, 3).await.unwrap();
+    drop((second, third));
+    assert_eq!(pool.inner.results.left().0 as u64, 2 * length());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_counts_what_it_has_and_waits_for_what_it_may_have() {
+    let pool = Pool::new(Settings { cache_bytes: 0, result_bytes: 2000, ..Settings::default() });
+    assert_eq!(pool.limits().output_bytes, 2000, "no more than there is");
+    let first = at_once(&pool, 1).await.unwrap();
+    assert_eq!(pool.inner.results.left().0 as u64, 2000 - length());
+    assert!(matches!(at_once(&pool, 2).await, Err(PreviewError::Busy)));
+    drop(first);
+    at_once(&pool, 2).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_leave_room_for_results_of_others() {
+    let pool = with_room(2, 1, 0);
+    let strangers = pool.for_strangers();
+    let first = at_once(&strangers, 1).await.unwrap();
+    assert!(matches!(at_once(&strangers, 2).await, Err(PreviewError::Busy)));
+    at_once(&pool, 2).await.unwrap();
+    drop(first);
+    at_once(&strangers, 2).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_strangers_get_of_others_counts_as_theirs_and_once() {
+    let pool = with_room(3, 1, CACHE_BYTES);
+    let strangers = pool.for_strangers();
+    let (first, second) = (at_once(&pool, 1).await.unwrap(), at_once(&pool, 2).await.unwrap());
+    for _ in 0..2 {
+        assert_eq!(at_once(&strangers, 1).await.unwrap().preview, first.preview);
+    }
+    assert!(matches!(at_once(&strangers, 2).await, Err(PreviewError::Busy)));
+    assert_eq!(at_once(&pool, 2).await.unwrap().preview, second.preview);
+}
+
+#[tokio::test]
+async fn a_render_that_fails_gives_its_room_back() {
+    let pool = Pool::default();
+    let load = || async { Loaded::Ok(Bytes::from_static(b"no image")) };
+    pool.for_strangers().image(hash(1), &Parameters::default(), load).await.unwrap_err();
+    let left = (usize::try_from(RESULT_BYTES).unwrap(), usize::try_from(STRANGERS_RESULT_BYTES).unwrap());
+    assert_eq!(pool.inner.results.left(), left);
+}
+
+#[test]
+fn each_place_has_room_for_a_result_beside_strangers_and_what_is_kept() {
+    let others = RESULT_BYTES - STRANGERS_RESULT_BYTES - CACHE_BYTES;
+    assert!(others >= PLACES as u64 * crate::limits::OUTPUT_BYTES);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{ANIMATED, OTHERS, encoded, png, thirds};
 use crate::limits::{PIXELS, SIDE};
-use crate::{Limits, Parameters, Preview, PreviewError, render};
+use crate::{Icon, Limits, Parameters, Preview, PreviewError, render, render_icon};
 
 fn plain(bytes: &[u8]) -> Result<Preview, PreviewError> {
     render(bytes, &Parameters::default(), &Limits::default())
@@ -109,6 +109,26 @@ fn the_most_bytes_are_taken_and_one_more_is_not() {
     assert!(
         matches!(more, Err(PreviewError::InputTooLarge { bytes, limit }) if bytes == length && limit == length - 1)
     );
+}
+
+#[test]
+fn the_most_bytes_of_a_preview_are_made_and_one_more_is_not() {
+    let source = encoded(thirds(64, 48), ImageFormat::Png);
+    for output in ["jpg", "png", "webp", "gif"] {
+        let parameters = Parameters::parse([("output", output), ("width", "40")]).unwrap();
+        let limits = |output_bytes| Limits { output_bytes, ..Limits::default() };
+        let length = render(&source, &parameters, &Limits::default()).unwrap().bytes.len() as u64;
+        let at = render(&source, &parameters, &limits(length)).unwrap();
+        assert_eq!(at.bytes.len() as u64, length);
+        let more = render(&source, &parameters, &limits(length - 1));
+        assert!(
+            matches!(more, Err(PreviewError::OutputTooLarge { limit }) if limit == length - 1),
+            "{output}: {more:?}"
+        );
+    }
+    let limits = Limits { output_bytes: 100, ..Limits::default() };
+    let icon = render_icon(Icon::File, &Parameters::default(), &limits);
+    assert!(matches!(icon, Err(PreviewError::OutputTooLarge { limit: 100 })), "{icon:?}");
 }
 
 #[test]
