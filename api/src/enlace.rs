@@ -151,7 +151,7 @@ fn rotate() -> Resource {
             summary: "Replaces an own token by a new one with the same content and terms and with the uses that are left, and revokes the \
                       old one",
             input: Input::None,
-            output: Output::One("RotatedToken"),
+            output: Output::New("RotatedToken"),
         },
     };
     Resource { path: "Tokens/{id}/Rotate", need: TOKENS, operations: vec![rotate] }

@@ -77,6 +77,8 @@ pub(crate) struct Schemas {
     pub(crate) problem: &'static str,
     /// What the document calls the way in which a sender is authenticated.
     pub(crate) security: &'static str,
+    /// Whether senders without a key may do what needs this.
+    pub(crate) for_guests: fn(Need) -> bool,
     /// The header that holds the key.
     pub(crate) key_header: &'static str,
     /// The pattern of a parameter of paths by its name, if it has one.
@@ -145,6 +147,8 @@ pub(crate) enum Output {
     New(&'static str),
     /// The same, or 200 with one that is there already.
     NewOrFound(&'static str),
+    /// 201 with the new one; browsers that ask for it are led to the content instead, and are shown failures as pages.
+    NewOrLeading(&'static str),
     /// 200 with bytes.
     Content,
     /// 200 with an image.

@@ -90,6 +90,7 @@ pub(crate) fn face(config: &AppwriteConfig) -> Face {
             enveloped: |schema| schema,
             problem: "AppwriteError",
             security: "appwriteKey",
+            for_guests: |need| GUEST.satisfy(need),
             key_header: "X-Appwrite-Key",
             pattern: |name| (name != "claimId").then_some(ID),
             headers: &[("X-Appwrite-Project", "The project; plain URLs name it in the parameter `project`.")],

@@ -171,7 +171,7 @@ fn tokens_of_files(resource: Make) -> Vec<Resource> {
                 POST,
                 tokens::claim,
                 Input::Json(tokens::claim_shape),
-                Output::New("AppwriteTokenClaim"),
+                Output::NewOrLeading("AppwriteTokenClaim"),
                 "Leases a use of a token to whoever presents its secret"
             )],
         ),

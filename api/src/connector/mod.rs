@@ -48,6 +48,7 @@ pub(crate) fn face(dialect: Dialect) -> Face {
             enveloped,
             problem: "ErrorBody",
             security: "apiKey",
+            for_guests: |_| false,
             key_header: "X-API-KEY",
             pattern: |_| None,
             headers: &[],

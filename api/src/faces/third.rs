@@ -77,6 +77,7 @@ fn notes() -> Face {
             enveloped: |schema: RefOr<Schema>| schema,
             problem: "Note",
             security: "notesKey",
+            for_guests: |_| false,
             key_header: "X-Notes-Key",
             pattern: |_| None,
             headers: &[],

@@ -35,6 +35,12 @@ fn requirement(face: &Face) -> SecurityRequirement {
     SecurityRequirement::new::<_, [&str; 0], &str>(face.schemas.security, [])
 }
 
+/// A key, or none where guests are let in.
+fn requirements(face: &Face, resource: &Resource) -> Vec<SecurityRequirement> {
+    let none = (face.schemas.for_guests)(resource.need).then(SecurityRequirement::default);
+    [requirement(face)].into_iter().chain(none).collect()
+}
+
 fn paths(faces: &[Face]) -> Paths {
     let mut paths = PathsBuilder::new();
     for face in faces {
@@ -43,7 +49,7 @@ fn paths(faces: &[Face]) -> Paths {
             for operation in &resource.operations {
                 let mut described = describe(face, resource, operation);
                 if face.schemas.security != faces[0].schemas.security {
-                    described.security = Some(vec![requirement(face)]);
+                    described.security = Some(requirements(face, resource));
                 }
                 let item = utoipa::openapi::PathItem::new(http_method(&operation.method), described);
                 paths = paths.path(&path, item);
@@ -79,7 +85,8 @@ fn describe(face: &Face, resource: &Resource, operation: &face::Operation) -> Op
         .responses_from_iter([(status(&description.output), success(face, operation))])
         .responses_from_iter(found(face, &description.output))
         .responses_from_iter(parts(&description.output))
-        .response("default", json_response("A failure", reference(face.schemas.problem)));
+        .responses_from_iter(leading(&description.output))
+        .response("default", failure(face, &description.output));
     builder.responses(responses).build()
 }
 
@@ -151,6 +158,24 @@ fn parts(output: &Output) -> Vec<(&'static str, ResponseBuilder)> {
     ]
 }
 
+fn leading(output: &Output) -> Option<(&'static str, ResponseBuilder)> {
+    let Output::NewOrLeading(_) = output else { return None };
+    let schema = ObjectBuilder::new().schema_type(Type::String).build();
+    let location = HeaderBuilder::new().schema(Some(schema)).description(Some("The path of the content.")).build();
+    Some(("303", ResponseBuilder::new().description("A browser is led to the content").header("Location", location)))
+}
+
+fn failure(face: &Face, output: &Output) -> ResponseBuilder {
+    let response = json_response("A failure", reference(face.schemas.problem));
+    match output {
+        Output::NewOrLeading(_) => {
+            let text = ObjectBuilder::new().schema_type(Type::String).description(Some("A page for browsers."));
+            response.content("text/html", ContentBuilder::new().schema(Some(Schema::Object(text.build()))).build())
+        }
+        _ => response,
+    }
+}
+
 fn request_body(input: &Input) -> Option<RequestBody> {
     match input {
         Input::Json(shape) | Input::FreeJson(shape) => {
@@ -176,7 +201,7 @@ fn status(output: &Output) -> &'static str {
     match output {
         Output::Nothing => "204",
         Output::One(_) | Output::Many(_) | Output::Content | Output::Image | Output::Lines(_) => "200",
-        Output::New(_) | Output::NewOrFound(_) => "201",
+        Output::New(_) | Output::NewOrFound(_) | Output::NewOrLeading(_) => "201",
     }
 }
 
@@ -189,7 +214,9 @@ fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
             let list = ArrayBuilder::new().items(reference(name)).build();
             json_response("Found", enveloped(Schema::Array(list).into()))
         }
-        Output::New(name) | Output::NewOrFound(name) => json_response("Created", enveloped(reference(name))),
+        Output::New(name) | Output::NewOrFound(name) | Output::NewOrLeading(name) => {
+            json_response("Created", enveloped(reference(name)))
+        }
         Output::Lines(names) => {
             let line = names.into_iter().fold(OneOfBuilder::new(), |line, name| line.item(reference(name)));
             let content = ContentBuilder::new().schema(Some(Schema::OneOf(line.build()))).build();
@@ -274,7 +301,7 @@ fn operation_id(face: &Face, path: &str, method: &Method) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::faces;
@@ -314,6 +341,36 @@ mod tests {
         }
         let document = as_json();
         check(&document, &document["components"]);
+    }
+
+    #[test]
+    fn a_key_is_optional_where_guests_are_let_in() {
+        let paths = &as_json()["paths"];
+        let key = json!({"appwriteKey": []});
+        for (path, method, expected) in [
+            ("/v1/tokens/claims", "post", json!([key, {}])),
+            ("/v1/storage/buckets/{bucketId}/files/{fileId}/view", "get", json!([key, {}])),
+            ("/v1/storage/buckets", "get", json!([key])),
+            ("/v1/tokens", "get", json!([key])),
+            ("/api/v2/Files", "get", Value::Null),
+        ] {
+            assert_eq!(paths[path][method]["security"], expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_claim_can_lead_a_browser_to_the_content() {
+        let responses = &as_json()["paths"]["/v1/tokens/claims"]["post"]["responses"];
+        assert!(responses["201"]["content"]["application/json"].is_object(), "{responses}");
+        assert!(responses["303"]["headers"]["Location"].is_object(), "{responses}");
+        let failure = &responses["default"]["content"];
+        assert!(failure["application/json"].is_object() && failure["text/html"].is_object(), "{responses}");
+    }
+
+    #[test]
+    fn a_rotated_token_is_a_new_one() {
+        let responses = &as_json()["paths"]["/api/enlace/v1/Tokens/{id}/Rotate"]["post"]["responses"];
+        assert!(responses["201"].is_object() && responses["200"].is_null(), "{responses}");
     }
 
     #[test]

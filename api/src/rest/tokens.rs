@@ -34,7 +34,7 @@ pub(crate) fn with_terms(shape: Object) -> Object {
 /// The body of a creation.
 pub(crate) fn creation() -> Object {
     let published = Object::new()
-        .required("content", ValueRule::Any, "A JSON object; a known '@type' is checked.")
+        .required("content", ValueRule::AnyObject, "A JSON object; a known '@type' is checked.")
         .required("expiresAt", ValueRule::DateTime, "Must lie in the future.")
         .optional("ephemeral", ValueRule::NullableFlag, "Whether the token is left out of the store. Default: false.")
         .optional("forIdentity", ValueRule::Address, "The only identity that may load it.")

@@ -30,6 +30,7 @@ fn describe_rule(rule: &ValueRule, description: &str) -> Schema {
     let text = || object(Type::String);
     match rule {
         ValueRule::Any => object(Type::Object).schema_type(SchemaType::AnyValue).into(),
+        ValueRule::AnyObject => object(Type::Object).into(),
         ValueRule::Text(0) => text().into(),
         ValueRule::Text(minimum) => text().min_length(Some(*minimum)).into(),
         ValueRule::Pattern(pattern) => text().pattern(Some(*pattern)).into(),

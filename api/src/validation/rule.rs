@@ -12,7 +12,7 @@ impl ValueRule {
     /// Checks which kind of JSON a value is, and whether a text looks like what only the runtime can read.
     pub(super) fn check_kind(&self, value: &Value) -> Result<(), Violation> {
         match self {
-            Self::Any | Self::Object(_) => Ok(()),
+            Self::Any | Self::AnyObject | Self::Object(_) => Ok(()),
             Self::Nullable(rule) => {
                 if value.is_null() {
                     Ok(())

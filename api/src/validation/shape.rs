@@ -32,6 +32,8 @@ pub(crate) struct Property {
 pub(crate) enum ValueRule {
     /// Any JSON.
     Any,
+    /// A JSON object. The code that works with it checks that it is one, so that the failure is the one of its content.
+    AnyObject,
     /// A text with at least so many characters.
     Text(usize),
     /// A text; what it may be beyond this pattern, its type says.
