@@ -402,6 +402,27 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     assert_eq!(client.current(&token).await["status"], "exhausted");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_url_of_a_use_is_worth_nothing_some_time_after_it_counts() {
+    let (node, clock) = TestNode::with_clock().await;
+    let client = client(&node).await;
+    let guest = client.with(None);
+    let token = client.token(json!({"maxDownloads": 2})).await;
+    let claim = guest.claim(&token).await.json();
+    let id = claim["claimId"].as_str().unwrap();
+    let url = format!("{}&claim={id}", by(&token, VIEW));
+    assert_eq!(guest.get(&url).await.status, StatusCode::OK);
+    let commit = format!("/v1/tokens/claims/{id}/commit");
+    assert_eq!(guest.json(Method::PUT, &commit, &json!({})).await.status, StatusCode::NO_CONTENT);
+    let readable = Duration::from_secs(30 * 60);
+    clock.advance(readable.saturating_sub(Duration::from_millis(1)));
+    assert_eq!(guest.get(&url).await.status, StatusCode::OK);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(told(&guest.get(&url).await), refused(409, "token_exhausted"));
+    assert_eq!(guest.head(&url).await.status, StatusCode::CONFLICT);
+    assert_eq!(client.current(&token).await["remaining"], 1);
+}
+
 /// Another claim of the same token.
 fn other_claim(id: &str) -> String {
     let (token, _) = id.rsplit_once('.').unwrap();

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
+use transport::access::{LEASE, NoUseLeft, Uses};
 use transport::backbone::new_claim_id;
 use transport::wire::{ClaimId, Timestamp};
 
@@ -13,6 +15,9 @@ use crate::core::Core;
 use crate::storage::id::is_id;
 use crate::storage::{StorageError, StorageId, StorageResult};
 use crate::store::{Batch, View};
+
+/// How long content can be had under a claim after it has begun to count. A URL with a claim in a history or a log is worth nothing then.
+pub const READABLE_FOR: Duration = LEASE;
 
 /// A use of a token: whoever knows it can go on with the use, together with the secret of the token. Its text is the id of the token
 /// and the random id of the claim, separated by a period.
@@ -141,26 +146,39 @@ pub(crate) async fn commit(core: &Core, claim: &TokenClaimId) -> StorageResult<(
     core.store.change(end).await
 }
 
-/// Reserves the use that a request for content is, unless nothing has to be counted durably. It is on disk when this returns.
-pub(crate) async fn pay(core: &Core, token: &TokenRecord, counting: &Counting) -> StorageResult<()> {
+/// Whether a claim has counted for so long ([`READABLE_FOR`]) that nothing is had under it any more.
+pub(crate) fn is_over(uses: &Uses, claim: &TokenClaimId, now: Timestamp) -> bool {
+    let since = uses.counts_since(claim.claim(), now);
+    since.is_some_and(|since| since.saturating_add(READABLE_FOR) <= now)
+}
+
+/// Reserves the use that a request for content is, unless nothing has to be counted durably. It is on disk when this returns. Says whether
+/// the request is the first one of the use.
+pub(crate) async fn pay(core: &Core, token: &TokenRecord, counting: &Counting) -> StorageResult<bool> {
     let now = core.clock.now();
     let reserve = |view: &View<'_>| {
         let is_same = |stored: &TokenRecord| stored.generation == token.generation && stored.revoked_at.is_none();
         let token = record::at(view, token.number)?.filter(is_same).ok_or(TokenRefusal::Invalid)?;
         let mut uses = record::uses_of(view, &token)?;
-        match counting {
-            Counting::Nothing => return Ok((Batch::new(), ())),
+        let is_first = match counting {
+            Counting::Nothing => return Ok((Batch::new(), false)),
             Counting::Unclaimed if token.terms.max_downloads.is_some() => {
                 return Err(TokenRefusal::ClaimRequired.into());
             }
-            Counting::Unclaimed => return Ok((Batch::new(), ())),
-            Counting::Once => uses.take(now),
-            Counting::Under(claim) => uses.read(claim.claim(), now).map(drop),
+            Counting::Unclaimed => return Ok((Batch::new(), false)),
+            Counting::Once => uses.take(now).map(|()| true),
+            Counting::Under(claim) if token.terms.max_downloads.is_some() && is_over(&uses, claim, now) => {
+                Err(NoUseLeft::Exhausted)
+            }
+            Counting::Under(claim) => {
+                let is_first = !uses.was_read(claim.claim());
+                uses.read(claim.claim(), now).map(|_| is_first)
+            }
         }
         .map_err(TokenRefusal::from)?;
         let mut batch = Batch::new();
         record::put_uses(&mut batch, &token, &uses)?;
-        Ok::<_, StorageError>((batch, ()))
+        Ok::<_, StorageError>((batch, is_first))
     };
     core.store.change(reserve).await
 }

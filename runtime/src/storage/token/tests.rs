@@ -7,7 +7,7 @@ use std::time::Duration;
 use transport::access::LEASE;
 use transport::wire::Timestamp;
 
-use super::{MAX_TOKENS, MAX_TOKENS_OF_FILE, TokenKey, TokenRefusal, access, record};
+use super::{MAX_TOKENS, MAX_TOKENS_OF_FILE, READABLE_FOR, TokenKey, TokenRefusal, access, record};
 use crate::StorageConfig;
 use crate::clock::{Clock as _, ManualClock};
 use crate::delivery::memory::{self, Holder};
@@ -347,18 +347,25 @@ async fn a_claim_is_one_use_however_often_it_reads() {
         let lapsed = world.storage.commit_token_claim(&idle.id).await;
         assert!(matches!(lapsed, Err(StorageError::ClaimNotFound)));
         assert_eq!(counts(&world.now_of(&token)), (1, Some(1), FileTokenStatus::Active));
-        world.load(&token, Counting::Under(idle.id)).await.unwrap();
+        world.load(&token, Counting::Under(idle.id.clone())).await.unwrap();
         world.clock.advance(LEASE);
         assert_eq!(counts(&world.now_of(&token)), (2, Some(0), FileTokenStatus::Exhausted));
-        // Whoever has used it goes on under the claim.
-        assert_eq!(world.told(&token, Counting::Under(claim.id.clone())).await, None);
+        // Whoever has used it goes on under the claim for a time, and then no longer.
+        let over = Some(TokenRefusal::Exhausted);
+        assert_eq!(world.told(&token, Counting::Under(claim.id.clone())).await, over);
+        let lapsed = Counting::Under(idle.id);
+        world.clock.advance(READABLE_FOR.saturating_sub(TICK));
+        let last = world.ask(token.secret.expose(), "f", ContentUse::View, lapsed.clone()).unwrap();
+        world.storage.use_token(&last, Some(0)).await.unwrap();
+        world.clock.advance(TICK);
+        assert_eq!(refusal(world.storage.use_token(&last, Some(0)).await), over, "it is decided when it is stored");
+        assert_eq!(world.told(&token, lapsed).await, over);
         assert_eq!(world.told(&token, Counting::Once).await, Some(TokenRefusal::Exhausted));
-        let more = FileTokenChange { max_downloads: Change::To(Some(3)), ..FileTokenChange::default() };
+        let more = FileTokenChange { max_downloads: Change::To(Some(4)), ..FileTokenChange::default() };
         world.storage.update_file_token(token.id.as_str(), more).await.unwrap();
         assert_eq!(world.told(&token, Counting::Once).await, None);
         // Between the decision and the reservation it may be revoked.
-        let content =
-            world.ask(token.secret.expose(), "f", ContentUse::View, Counting::Under(claim.id.clone())).unwrap();
+        let content = world.ask(token.secret.expose(), "f", ContentUse::View, Counting::Once).unwrap();
         world.storage.revoke_file_token(token.id.as_str()).await.unwrap();
         assert_eq!(refusal(world.storage.use_token(&content, Some(0)).await), Some(TokenRefusal::Invalid));
         let ended = world.storage.commit_token_claim(&claim.id).await;
