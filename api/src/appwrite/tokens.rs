@@ -18,6 +18,11 @@ use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::validation::{Object, ValueRule};
 
+/// What would restrict a token, and this node cannot hold. A token without the restriction that was asked for would be worse than none.
+const UNKNOWN_RESTRICTIONS: [&str; 4] = ["forIdentity", "passwordProtection", "transports", "receipts"];
+/// The node serves the content itself.
+const DELIVERY: &str = "node";
+
 /// The members of a creation and of an update.
 pub(super) fn shape() -> Object {
     Object::new()
@@ -34,6 +39,11 @@ pub(super) fn shape() -> Object {
             "notify",
             ValueRule::Choice(&["none", "first", "each"]),
             "When its owner is told of a use. Default: none.",
+        )
+        .optional(
+            "delivery",
+            ValueRule::Choice(&[DELIVERY]),
+            "The node serves the content itself; there is no other way.",
         )
         .ignoring_unknown()
 }
@@ -107,9 +117,11 @@ pub(super) async fn get(call: Call<()>) -> Result<Reply, Problem> {
 
 /// `PATCH tokens/{tokenId}`
 pub(super) async fn update(mut call: Call<()>) -> Result<Reply, Problem> {
-    let given = change(&mut Arguments::of(&mut call)?)?;
+    let mut arguments = Arguments::of(&mut call)?;
     // Clients that can send no null clear the expiry by an update of nothing.
-    let change = if given == FileTokenChange::default() { FileTokenChange::of_expiry(None) } else { given };
+    let is_of_nothing = arguments.is_empty();
+    let given = change(&mut arguments)?;
+    let change = if is_of_nothing { FileTokenChange::of_expiry(None) } else { given };
     let token = storage(&call).update_file_token(parameter(&call, 0), change).await?;
     Ok(Reply::ok(&shown(&call, token)))
 }
@@ -190,6 +202,12 @@ fn shown_list(call: &Call<()>, tokens: Vec<dto::FileToken>, total: u64) -> Token
 
 /// The members that a body has; null returns to the default.
 fn change(arguments: &mut Arguments) -> Result<FileTokenChange, Problem> {
+    if let Some(name) = UNKNOWN_RESTRICTIONS.into_iter().find(|name| arguments.has(name)) {
+        return Err(invalid(name, "This node cannot restrict a file token in this way"));
+    }
+    if arguments.text("delivery")?.is_some_and(|delivery| delivery != DELIVERY) {
+        return Err(invalid("delivery", "Value must be node"));
+    }
     let endpoints = |arguments: &mut Arguments, name: &str| match arguments.texts(name)? {
         Some(names) => Ok(Some(Endpoints::parse(&names)?)),
         None => Ok(None),

@@ -158,7 +158,18 @@ async fn an_expiry_is_a_date_in_the_future_or_none_at_all() {
         (json!({"notify": "often"}), "notify"),
         (json!({"notBefore": "soon"}), "notBefore"),
         (json!({"notBefore": "2130-02-01"}), "notBefore"),
+        // What cannot be held is not promised.
+        (json!({"forIdentity": "did:e:example:dids:1"}), "forIdentity"),
+        (json!({"passwordProtection": {}}), "passwordProtection"),
+        (json!({"transports": ["direct"]}), "transports"),
+        (json!({"receipts": "signed"}), "receipts"),
+        (json!({"delivery": "e2e"}), "delivery"),
     ] {
+        let created = client.json(Method::POST, OF_FILE, &body).await;
+        // A date after the expiry of the token is fine for one without any.
+        if body["notBefore"] != "2130-02-01" {
+            assert_eq!(told(&created), refused(400, "general_argument_invalid"), "{body}");
+        }
         let answer = client.json(Method::PATCH, &path(&token), &body).await;
         assert!(answer.json()["message"].as_str().unwrap().starts_with(&format!("Invalid `{name}` param: ")));
     }
@@ -171,6 +182,9 @@ async fn an_expiry_is_a_date_in_the_future_or_none_at_all() {
     let renamed = change(json!({"label": "b"})).await;
     assert_eq!((&renamed["expire"], &renamed["label"]), (&token["expire"], &json!("b")));
     assert_ne!(renamed["$updatedAt"], token["$updatedAt"]);
+    // So it does beside members that mean nothing here, mistyped ones for instance.
+    let nothing = json!({"lable": "x", "forIdentity": null, "receipts": null, "delivery": "node"});
+    assert_eq!(change(nothing).await, renamed);
     assert_eq!(change(json!({"expire": null, "label": "c"})).await["expire"], "");
     change(json!({"expire": "2130-01-31", "maxDownloads": 5, "allow": ["view"], "notify": "each"})).await;
     let cleared = change(json!({})).await;
