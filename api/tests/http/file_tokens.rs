@@ -359,6 +359,13 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     // Neither a program that knows no claims, nor one that shows links, uses anything.
     assert_eq!(told(&guest.get(&download).await), refused(409, "token_claim_required"));
     assert_eq!(guest.head(&download).await.status, StatusCode::OK);
+    assert_eq!(told(&guest.get(&format!("{download}&claim=auto")).await), refused(400, "general_argument_invalid"));
+    // Of another file it is not a token whose use could be claimed.
+    let other = by(&token, "/v1/storage/buckets/docs/files/g/view");
+    for caller in [&guest, &client] {
+        let answer = caller.ranged(&other, &[("accept", "text/html")]).await;
+        assert_eq!(told(&answer), refused(401, "user_unauthorized"));
+    }
     let page = guest.ranged(&format!("{download}&project=enlace"), &[("accept", "text/html,*/*;q=0.8")]).await;
     assert_eq!(
         (page.status, header_of(&page, "content-type")),
@@ -412,6 +419,11 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     assert_eq!(told(&guest.claim(&token).await), refused(409, "token_exhausted"));
     assert_eq!(told(&guest.get(&download).await), refused(409, "token_exhausted"));
     assert_eq!(guest.head(&download).await.status, StatusCode::CONFLICT);
+    // Whoever has a use may look as well.
+    assert_eq!(guest.head(&format!("{download}&claim={id}")).await.status, StatusCode::OK);
+    assert_eq!(guest.head(&format!("{download}&claim=x")).await.status, StatusCode::BAD_REQUEST);
+    let unknown = guest.head(&format!("{download}&claim={}", other_claim(id))).await;
+    assert_eq!(unknown.status, StatusCode::CONFLICT);
     assert_eq!(client.get(&download).await.status, StatusCode::OK, "a key needs no token");
     assert_eq!(client.current(&token).await["status"], "exhausted");
 }
