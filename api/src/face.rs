@@ -122,8 +122,8 @@ pub(crate) enum Input {
     Query(Vec<&'static str>),
     /// Parameters of the query that are true or false.
     Flags(&'static [&'static str]),
-    /// Parameters of the query, each with its values.
-    Values(fn() -> Vec<QueryParameter>),
+    /// Parameters of the query, each with its values, and a file token with a claim, in the query or in headers.
+    ByToken(fn() -> Vec<QueryParameter>),
 }
 
 /// A parameter of the query that may be absent.
@@ -145,6 +145,8 @@ pub(crate) enum Output {
     New(&'static str),
     /// The same, or 200 with one that is there already.
     NewOrFound(&'static str),
+    /// 201 with the new one, or 303 to where it is used.
+    NewOrLedTo(&'static str),
     /// 200 with bytes.
     Content,
     /// 200 with an image.
@@ -210,7 +212,7 @@ impl Operation {
     pub(crate) fn body_bounds(&self) -> BodyBounds {
         match self.description.input {
             Input::FreeJson(_) => BodyBounds::FREE,
-            Input::None | Input::Json(_) | Input::Upload(_) | Input::Query(_) | Input::Flags(_) | Input::Values(_) => {
+            Input::None | Input::Json(_) | Input::Upload(_) | Input::Query(_) | Input::Flags(_) | Input::ByToken(_) => {
                 BodyBounds::KNOWN
             }
         }

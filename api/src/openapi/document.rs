@@ -98,12 +98,23 @@ fn parameters(face: &Face, path: &str, input: &Input) -> Vec<ParameterBuilder> {
             let flag = || ObjectBuilder::new().schema_type(Type::Boolean);
             all.extend(names.iter().map(|name| parameter(name, ParameterIn::Query, flag())));
         }
-        Input::Values(values) => {
+        Input::ByToken(values) => {
             all.extend(values().into_iter().map(|QueryParameter { name, schema, description }| {
                 parameter(name, ParameterIn::Query, schema).description(Some(description))
             }))
         }
         Input::None | Input::Json(_) | Input::FreeJson(_) | Input::Upload(_) => {}
+    }
+    if let Input::ByToken(_) = input {
+        let of_token = [("token", "The secret of a file token."), ("claim", "The id of a claim of it.")];
+        all.extend(
+            of_token.map(|(name, meaning)| parameter(name, ParameterIn::Query, text()).description(Some(meaning))),
+        );
+        let headers = [
+            ("X-File-Token", "The secret of a file token, unless the query has it."),
+            ("X-Claim", "The id of a claim of it, or auto: the answer is one use."),
+        ];
+        all.extend(headers.map(header));
     }
     all
 }
@@ -168,7 +179,7 @@ fn request_body(input: &Input) -> Option<RequestBody> {
             let body = RequestBodyBuilder::new().content("multipart/form-data", content);
             Some(body.required(Some(Required::True)).build())
         }
-        Input::None | Input::Query(_) | Input::Flags(_) | Input::Values(_) => None,
+        Input::None | Input::Query(_) | Input::Flags(_) | Input::ByToken(_) => None,
     }
 }
 
@@ -176,7 +187,7 @@ fn status(output: &Output) -> &'static str {
     match output {
         Output::Nothing => "204",
         Output::One(_) | Output::Many(_) | Output::Content | Output::Image | Output::Lines(_) => "200",
-        Output::New(_) | Output::NewOrFound(_) => "201",
+        Output::New(_) | Output::NewOrFound(_) | Output::NewOrLedTo(_) => "201",
     }
 }
 
@@ -189,7 +200,9 @@ fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
             let list = ArrayBuilder::new().items(reference(name)).build();
             json_response("Found", enveloped(Schema::Array(list).into()))
         }
-        Output::New(name) | Output::NewOrFound(name) => json_response("Created", enveloped(reference(name))),
+        Output::New(name) | Output::NewOrFound(name) | Output::NewOrLedTo(name) => {
+            json_response("Created", enveloped(reference(name)))
+        }
         Output::Lines(names) => {
             let line = names.into_iter().fold(OneOfBuilder::new(), |line, name| line.item(reference(name)));
             let content = ContentBuilder::new().schema(Some(Schema::OneOf(line.build()))).build();
@@ -210,10 +223,23 @@ fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
     response
 }
 
-/// The answer where the new thing is there already.
+/// The answer where the new thing is there already, or is used elsewhere.
 fn found(face: &Face, output: &Output) -> Option<(&'static str, ResponseBuilder)> {
-    let Output::NewOrFound(name) = output else { return None };
-    Some(("200", json_response("It is there already", (face.schemas.enveloped)(reference(name)))))
+    match output {
+        Output::NewOrFound(name) => {
+            Some(("200", json_response("It is there already", (face.schemas.enveloped)(reference(name)))))
+        }
+        Output::NewOrLedTo(_) => {
+            let text = ObjectBuilder::new().schema_type(Type::String).build();
+            let location =
+                HeaderBuilder::new().schema(Some(text)).description(Some("Where the new thing is used.")).build();
+            Some((
+                "303",
+                ResponseBuilder::new().description("The request says what follows").header("Location", location),
+            ))
+        }
+        _ => None,
+    }
 }
 
 fn image() -> ResponseBuilder {
