@@ -124,8 +124,8 @@ pub(crate) enum Input {
     Query(Vec<&'static str>),
     /// Parameters of the query that are true or false.
     Flags(&'static [&'static str]),
-    /// Parameters of the query, each with its values.
-    Values(fn() -> Vec<QueryParameter>),
+    /// Parameters of the query, each with its values, and a file token with a claim, in the query or in headers.
+    ByToken(fn() -> Vec<QueryParameter>),
 }
 
 /// A parameter of the query that may be absent.
@@ -214,7 +214,7 @@ impl Operation {
     pub(crate) fn body_bounds(&self) -> BodyBounds {
         match self.description.input {
             Input::FreeJson(_) => BodyBounds::FREE,
-            Input::None | Input::Json(_) | Input::Upload(_) | Input::Query(_) | Input::Flags(_) | Input::Values(_) => {
+            Input::None | Input::Json(_) | Input::Upload(_) | Input::Query(_) | Input::Flags(_) | Input::ByToken(_) => {
                 BodyBounds::KNOWN
             }
         }

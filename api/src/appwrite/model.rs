@@ -1,4 +1,5 @@
-//! What answers look like. All members are always there, and none is null: clients rely on it.
+//! What answers look like. All members are always there, and none that Appwrite has is null: clients rely on it. Of file tokens and their
+//! claims `maxDownloads` and `remaining`, which only this face has, are null without a limit.
 
 use runtime::Timestamp;
 use runtime::dto;

@@ -4,6 +4,7 @@
 use http::{HeaderValue, StatusCode, header};
 use runtime::storage::ContentUse;
 
+use super::preview;
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -23,20 +24,25 @@ pub(super) fn is_wanted(call: &Call<()>) -> bool {
 
 /// A page with a button that uses the token, and then leads to the content.
 pub(super) fn offer(call: &Call<()>, secret: &str, used_as: ContentUse) -> Reply {
-    let (then, button) = match used_as {
-        ContentUse::Download => ("download", "Download"),
-        ContentUse::View | ContentUse::Preview => ("view", "Open"),
+    let button = match used_as {
+        ContentUse::Download => "Download",
+        ContentUse::View | ContentUse::Preview => "Open",
     };
+    let parameters = match used_as {
+        ContentUse::Preview => preview::given(call),
+        ContentUse::View | ContentUse::Download => Vec::new(),
+    };
+    let hidden =
+        |(name, value): (&str, &str)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", escaped(value));
+    let fields: String =
+        [("token", secret), ("then", used_as.as_str())].into_iter().chain(parameters).map(hidden).collect();
     // A guest's browser names the project in the URL.
     let project = call.query_value("project").map_or(String::new(), |project| format!("?project={}", encoded(project)));
     let body = format!(
         "<p>This link can be used a limited number of times. The button uses it once.</p>\n\
          <form method=\"post\" action=\"/v1/tokens/claims{}\">\n\
-         <input type=\"hidden\" name=\"token\" value=\"{}\">\n\
-         <input type=\"hidden\" name=\"then\" value=\"{then}\">\n\
-         <button>{button}</button>\n</form>",
+         {fields}<button>{button}</button>\n</form>",
         escaped(&project),
-        escaped(secret),
     );
     page(StatusCode::OK, "A file for you", &body)
 }

@@ -14,7 +14,7 @@ use crate::problem::Problem;
 const FILE_TOKEN: HeaderName = HeaderName::from_static("x-file-token");
 const CLAIM: HeaderName = HeaderName::from_static("x-claim");
 const BEARER: &str = "bearer ";
-/// Instead of the id of a claim: the answer is one use.
+/// In the header, instead of the id of a claim: the answer is one use. In a URL it would let every program that fetches links use one.
 const ONCE: &str = "auto";
 
 /// The token that a request for content presents.
@@ -38,15 +38,17 @@ pub(super) fn secret(call: &Call<()>) -> Option<&str> {
 }
 
 fn counting(call: &Call<()>) -> Result<Counting, Problem> {
-    if call.method == Method::HEAD {
-        return Ok(Counting::Nothing);
-    }
-    let header = call.headers.get(CLAIM).map(|value| value.to_str().unwrap_or("?"));
-    match header.or_else(|| call.query_value("claim")).filter(|text| !text.is_empty()) {
-        None => Ok(Counting::Unclaimed),
-        Some(text) if text.eq_ignore_ascii_case(ONCE) => Ok(Counting::Once),
-        Some(text) => {
-            text.parse().map(Counting::Under).map_err(|_| invalid("claim", "Value must be the id of a claim, or auto"))
-        }
-    }
+    let given = |text: &&str| !text.is_empty();
+    let header = call.headers.get(CLAIM).map(|value| value.to_str().unwrap_or("?")).filter(given);
+    let counting = match header.or_else(|| call.query_value("claim").filter(given)) {
+        None => Counting::Unclaimed,
+        Some(text) if header.is_some() && text.eq_ignore_ascii_case(ONCE) => Counting::Once,
+        Some(text) => Counting::Under(
+            text.parse()
+                .map_err(|_| invalid("claim", "Value must be the id of a claim, or in the header X-Claim auto"))?,
+        ),
+    };
+    // Whoever looks under a claim is told what a request for the content under it would be.
+    let is_look = call.method == Method::HEAD && !matches!(counting, Counting::Under(_));
+    Ok(if is_look { Counting::Nothing } else { counting })
 }

@@ -10,7 +10,7 @@ use runtime::storage::preview::{Answer, Parameters};
 use utoipa::openapi::ObjectBuilder;
 use utoipa::openapi::schema::Type;
 
-use super::arguments::invalid;
+use super::arguments::{Arguments, invalid};
 use super::content::{kept, open};
 use super::{caller, embeddable};
 use crate::call::Call;
@@ -76,8 +76,32 @@ pub(super) fn query() -> Vec<QueryParameter> {
     ]
 }
 
+/// The parameters that a request gives. Of one that is given several times it is the last value.
+pub(super) fn given(call: &Call<()>) -> Vec<(&'static str, &str)> {
+    let value = |name: &'static str| {
+        call.query.iter().rev().find(|(given, _)| given == name).map(|(_, value)| (name, value.as_str()))
+    };
+    query().into_iter().filter_map(|parameter| value(parameter.name)).collect()
+}
+
+/// The parameters among the members of a body.
+///
+/// # Errors
+/// 400 for those with which there is no preview.
+pub(super) fn taken(arguments: &mut Arguments) -> Result<Vec<(&'static str, String)>, Problem> {
+    let mut taken = Vec::new();
+    for QueryParameter { name, .. } in query() {
+        taken.extend(arguments.text(name)?.map(|value| (name, value)));
+    }
+    parse(taken.iter().map(|(name, value)| (*name, value.as_str())))?;
+    Ok(taken)
+}
+
 fn parameters(call: &Call<()>) -> Result<Parameters, Problem> {
-    let pairs = call.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    parse(call.query.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+}
+
+fn parse<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Parameters, Problem> {
     Parameters::parse(pairs).map_err(|error| invalid(error.parameter(), error.reason()))
 }
 

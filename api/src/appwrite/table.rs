@@ -46,7 +46,7 @@ fn list() -> Input {
 
 /// A content for those who have a file token.
 fn by_token() -> Input {
-    Input::Query(vec!["token", "claim"])
+    Input::ByToken(Vec::new)
 }
 
 /// All of them.
@@ -116,7 +116,7 @@ fn contents_of(resource: Make) -> Vec<Resource> {
             vec![operation!(
                 GET,
                 preview::preview,
-                Input::Values(preview::query),
+                Input::ByToken(preview::query),
                 Output::Image,
                 "A preview of an image, or an icon for a file that is none"
             )],

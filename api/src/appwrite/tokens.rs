@@ -5,18 +5,24 @@ use runtime::Timestamp;
 use runtime::dto;
 use runtime::facade::StorageFacade;
 use runtime::storage::{
-    Endpoints, FileTokenChange, FileTokenRequest, Notify, PresentedToken, StorageError, TokenClaim, TokenClaimId,
+    ContentUse, Endpoints, FileTokenChange, FileTokenRequest, Notify, PresentedToken, StorageError, TokenClaim,
+    TokenClaimId,
 };
 
 use super::arguments::{Arguments, invalid};
 use super::list::{ListRequest, filters_only};
 use super::model::{Claim, DeletedTokens, Token, TokenList};
 use super::table::WRITE_TOKENS;
-use super::{caller, page, parameter, presented};
+use super::{caller, page, parameter, presented, preview};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::validation::{Object, ValueRule};
+
+/// What would restrict a token, and this node cannot hold. A token without the restriction that was asked for would be worse than none.
+const UNKNOWN_RESTRICTIONS: [&str; 4] = ["forIdentity", "passwordProtection", "transports", "receipts"];
+/// The node serves the content itself.
+const DELIVERY: &str = "node";
 
 /// The members of a creation and of an update.
 pub(super) fn shape() -> Object {
@@ -35,6 +41,11 @@ pub(super) fn shape() -> Object {
             ValueRule::Choice(&["none", "first", "each"]),
             "When its owner is told of a use. Default: none.",
         )
+        .optional(
+            "delivery",
+            ValueRule::Choice(&[DELIVERY]),
+            "The node serves the content itself; there is no other way.",
+        )
         .ignoring_unknown()
 }
 
@@ -42,7 +53,12 @@ pub(super) fn shape() -> Object {
 pub(super) fn claim_shape() -> Object {
     Object::new()
         .optional("token", ValueRule::Text(0), "The secret, unless X-File-Token or Authorization has it.")
-        .optional("then", ValueRule::Choice(&["view", "download"]), "For forms of browsers: the content that follows.")
+        .optional(
+            "then",
+            ValueRule::Choice(&["view", "preview", "download"]),
+            "For forms of browsers: the content that follows, which the answer 303 leads to. With preview, its parameters are further \
+             members, as texts.",
+        )
         .ignoring_unknown()
 }
 
@@ -107,9 +123,11 @@ pub(super) async fn get(call: Call<()>) -> Result<Reply, Problem> {
 
 /// `PATCH tokens/{tokenId}`
 pub(super) async fn update(mut call: Call<()>) -> Result<Reply, Problem> {
-    let given = change(&mut Arguments::of(&mut call)?)?;
+    let mut arguments = Arguments::of(&mut call)?;
     // Clients that can send no null clear the expiry by an update of nothing.
-    let change = if given == FileTokenChange::default() { FileTokenChange::of_expiry(None) } else { given };
+    let is_of_nothing = arguments.is_empty();
+    let given = change(&mut arguments)?;
+    let change = if is_of_nothing { FileTokenChange::of_expiry(None) } else { given };
     let token = storage(&call).update_file_token(parameter(&call, 0), change).await?;
     Ok(Reply::ok(&shown(&call, token)))
 }
@@ -137,11 +155,11 @@ pub(super) async fn claim(mut call: Call<()>) -> Result<Reply, Problem> {
     let mut arguments = Arguments::of(&mut call)?;
     let secret = arguments.text("token")?.filter(|text| !text.is_empty());
     let secret = secret.or_else(|| presented::secret(&call).map(str::to_owned)).unwrap_or_default();
-    let then = arguments.text("then")?.map(|then| endpoint(&then)).transpose()?;
+    let then = arguments.text("then")?.map(|then| Target::read(&then, &mut arguments)).transpose()?;
     let claimed = storage(&call).claim_file_token(&PresentedToken::read(&secret)).await;
     match (claimed, then) {
         (Ok(claim), None) => Ok(Reply::created(&Claim::from(claim))),
-        (Ok(claim), Some(then)) => leading_to(&call, &claim, &secret, then),
+        (Ok(claim), Some(then)) => then.lead(&call, &claim, &secret),
         (Err(StorageError::Token(refusal)), Some(_)) => Ok(page::refused(&StorageError::Token(refusal).into())),
         (Err(error), _) => Err(error.into()),
     }
@@ -158,25 +176,44 @@ fn storage(call: &Call<()>) -> StorageFacade {
     call.runtime().storage()
 }
 
-fn endpoint(name: &str) -> Result<&'static str, Problem> {
-    let found = ["view", "download"].into_iter().find(|known| *known == name);
-    found.ok_or_else(|| invalid("then", "Value must be one of (view, download)"))
+/// What a browser has claimed a use for.
+struct Target {
+    endpoint: ContentUse,
+    /// Of a preview; they were checked, so the use is not spent on what is refused.
+    parameters: Vec<(&'static str, String)>,
 }
 
-/// Leads a browser to the content that it has claimed.
-fn leading_to(call: &Call<()>, claim: &TokenClaim, secret: &str, then: &str) -> Result<Reply, Problem> {
-    let project =
-        call.query_value("project").map_or(String::new(), |project| format!("project={}&", page::encoded(project)));
-    let (secret, id) = (page::encoded(secret), claim.id.to_string());
-    let TokenClaim { bucket, file, .. } = claim;
-    let target = format!(
-        "/v1/storage/buckets/{bucket}/files/{file}/{then}?{project}token={secret}&claim={}",
-        page::encoded(&id)
-    );
-    let location = HeaderValue::from_str(&target).map_err(|_| Problem::unexpected())?;
-    let reply = Reply::no_content().with(header::LOCATION, location);
-    let reply = reply.with(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    Ok(Reply { status: StatusCode::SEE_OTHER, ..reply })
+impl Target {
+    fn read(name: &str, arguments: &mut Arguments) -> Result<Self, Problem> {
+        let all = [ContentUse::View, ContentUse::Preview, ContentUse::Download];
+        let endpoint = all.into_iter().find(|known| known.as_str() == name);
+        let endpoint = endpoint.ok_or_else(|| invalid("then", "Value must be one of (view, preview, download)"))?;
+        let parameters = match endpoint {
+            ContentUse::Preview => preview::taken(arguments)?,
+            ContentUse::View | ContentUse::Download => Vec::new(),
+        };
+        Ok(Self { endpoint, parameters })
+    }
+
+    /// Leads a browser to the content that it has claimed.
+    fn lead(&self, call: &Call<()>, claim: &TokenClaim, secret: &str) -> Result<Reply, Problem> {
+        let project =
+            call.query_value("project").map_or(String::new(), |project| format!("project={}&", page::encoded(project)));
+        let (then, secret, id) = (self.endpoint.as_str(), page::encoded(secret), claim.id.to_string());
+        let TokenClaim { bucket, file, .. } = claim;
+        let mut target = format!(
+            "/v1/storage/buckets/{bucket}/files/{file}/{then}?{project}token={secret}&claim={}",
+            page::encoded(&id)
+        );
+        for (name, value) in &self.parameters {
+            target.extend(["&", *name, "="]);
+            target.extend(page::encoded(value));
+        }
+        let location = HeaderValue::from_str(&target).map_err(|_| Problem::unexpected())?;
+        let reply = Reply::no_content().with(header::LOCATION, location);
+        let reply = reply.with(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        Ok(Reply { status: StatusCode::SEE_OTHER, ..reply })
+    }
 }
 
 /// Secrets are for keys that could create a token themselves.
@@ -190,6 +227,12 @@ fn shown_list(call: &Call<()>, tokens: Vec<dto::FileToken>, total: u64) -> Token
 
 /// The members that a body has; null returns to the default.
 fn change(arguments: &mut Arguments) -> Result<FileTokenChange, Problem> {
+    if let Some(name) = UNKNOWN_RESTRICTIONS.into_iter().find(|name| arguments.has(name)) {
+        return Err(invalid(name, "This node cannot restrict a file token in this way"));
+    }
+    if arguments.text("delivery")?.is_some_and(|delivery| delivery != DELIVERY) {
+        return Err(invalid("delivery", "Value must be node"));
+    }
     let endpoints = |arguments: &mut Arguments, name: &str| match arguments.texts(name)? {
         Some(names) => Ok(Some(Endpoints::parse(&names)?)),
         None => Ok(None),

@@ -105,12 +105,23 @@ fn parameters(face: &Face, path: &str, input: &Input) -> Vec<ParameterBuilder> {
             let flag = || ObjectBuilder::new().schema_type(Type::Boolean);
             all.extend(names.iter().map(|name| parameter(name, ParameterIn::Query, flag())));
         }
-        Input::Values(values) => {
+        Input::ByToken(values) => {
             all.extend(values().into_iter().map(|QueryParameter { name, schema, description }| {
                 parameter(name, ParameterIn::Query, schema).description(Some(description))
             }))
         }
         Input::None | Input::Json(_) | Input::FreeJson(_) | Input::Upload(_) => {}
+    }
+    if let Input::ByToken(_) = input {
+        let of_token = [("token", "The secret of a file token."), ("claim", "The id of a claim of it.")];
+        all.extend(
+            of_token.map(|(name, meaning)| parameter(name, ParameterIn::Query, text()).description(Some(meaning))),
+        );
+        let headers = [
+            ("X-File-Token", "The secret of a file token, unless the query has it."),
+            ("X-Claim", "The id of a claim of it, or auto: the answer is one use."),
+        ];
+        all.extend(headers.map(header));
     }
     all
 }
@@ -193,7 +204,7 @@ fn request_body(input: &Input) -> Option<RequestBody> {
             let body = RequestBodyBuilder::new().content("multipart/form-data", content);
             Some(body.required(Some(Required::True)).build())
         }
-        Input::None | Input::Query(_) | Input::Flags(_) | Input::Values(_) => None,
+        Input::None | Input::Query(_) | Input::Flags(_) | Input::ByToken(_) => None,
     }
 }
 

@@ -158,7 +158,18 @@ async fn an_expiry_is_a_date_in_the_future_or_none_at_all() {
         (json!({"notify": "often"}), "notify"),
         (json!({"notBefore": "soon"}), "notBefore"),
         (json!({"notBefore": "2130-02-01"}), "notBefore"),
+        // What cannot be held is not promised.
+        (json!({"forIdentity": "did:e:example:dids:1"}), "forIdentity"),
+        (json!({"passwordProtection": {}}), "passwordProtection"),
+        (json!({"transports": ["direct"]}), "transports"),
+        (json!({"receipts": "signed"}), "receipts"),
+        (json!({"delivery": "e2e"}), "delivery"),
     ] {
+        let created = client.json(Method::POST, OF_FILE, &body).await;
+        // A date after the expiry of the token is fine for one without any.
+        if body["notBefore"] != "2130-02-01" {
+            assert_eq!(told(&created), refused(400, "general_argument_invalid"), "{body}");
+        }
         let answer = client.json(Method::PATCH, &path(&token), &body).await;
         assert!(answer.json()["message"].as_str().unwrap().starts_with(&format!("Invalid `{name}` param: ")));
     }
@@ -171,6 +182,9 @@ async fn an_expiry_is_a_date_in_the_future_or_none_at_all() {
     let renamed = change(json!({"label": "b"})).await;
     assert_eq!((&renamed["expire"], &renamed["label"]), (&token["expire"], &json!("b")));
     assert_ne!(renamed["$updatedAt"], token["$updatedAt"]);
+    // So it does beside members that mean nothing here, mistyped ones for instance.
+    let nothing = json!({"lable": "x", "forIdentity": null, "receipts": null, "delivery": "node"});
+    assert_eq!(change(nothing).await, renamed);
     assert_eq!(change(json!({"expire": null, "label": "c"})).await["expire"], "");
     change(json!({"expire": "2130-01-31", "maxDownloads": 5, "allow": ["view"], "notify": "each"})).await;
     let cleared = change(json!({})).await;
@@ -345,6 +359,13 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     // Neither a program that knows no claims, nor one that shows links, uses anything.
     assert_eq!(told(&guest.get(&download).await), refused(409, "token_claim_required"));
     assert_eq!(guest.head(&download).await.status, StatusCode::OK);
+    assert_eq!(told(&guest.get(&format!("{download}&claim=auto")).await), refused(400, "general_argument_invalid"));
+    // Of another file it is not a token whose use could be claimed.
+    let other = by(&token, "/v1/storage/buckets/docs/files/g/view");
+    for caller in [&guest, &client] {
+        let answer = caller.ranged(&other, &[("accept", "text/html")]).await;
+        assert_eq!(told(&answer), refused(401, "user_unauthorized"));
+    }
     let page = guest.ranged(&format!("{download}&project=enlace"), &[("accept", "text/html,*/*;q=0.8")]).await;
     assert_eq!(
         (page.status, header_of(&page, "content-type")),
@@ -398,8 +419,34 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     assert_eq!(told(&guest.claim(&token).await), refused(409, "token_exhausted"));
     assert_eq!(told(&guest.get(&download).await), refused(409, "token_exhausted"));
     assert_eq!(guest.head(&download).await.status, StatusCode::CONFLICT);
+    // Whoever has a use may look as well.
+    assert_eq!(guest.head(&format!("{download}&claim={id}")).await.status, StatusCode::OK);
+    assert_eq!(guest.head(&format!("{download}&claim=x")).await.status, StatusCode::BAD_REQUEST);
+    let unknown = guest.head(&format!("{download}&claim={}", other_claim(id))).await;
+    assert_eq!(unknown.status, StatusCode::CONFLICT);
     assert_eq!(client.get(&download).await.status, StatusCode::OK, "a key needs no token");
     assert_eq!(client.current(&token).await["status"], "exhausted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_url_of_a_use_is_worth_nothing_some_time_after_it_counts() {
+    let (node, clock) = TestNode::with_clock().await;
+    let client = client(&node).await;
+    let guest = client.with(None);
+    let token = client.token(json!({"maxDownloads": 2})).await;
+    let claim = guest.claim(&token).await.json();
+    let id = claim["claimId"].as_str().unwrap();
+    let url = format!("{}&claim={id}", by(&token, VIEW));
+    assert_eq!(guest.get(&url).await.status, StatusCode::OK);
+    let commit = format!("/v1/tokens/claims/{id}/commit");
+    assert_eq!(guest.json(Method::PUT, &commit, &json!({})).await.status, StatusCode::NO_CONTENT);
+    let readable = Duration::from_secs(30 * 60);
+    clock.advance(readable.saturating_sub(Duration::from_millis(1)));
+    assert_eq!(guest.get(&url).await.status, StatusCode::OK);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(told(&guest.get(&url).await), refused(409, "token_exhausted"));
+    assert_eq!(guest.head(&url).await.status, StatusCode::CONFLICT);
+    assert_eq!(client.current(&token).await["remaining"], 1);
 }
 
 /// Another claim of the same token.

@@ -258,6 +258,26 @@ async fn a_token_gives_previews_of_its_file_within_its_limits() {
     let once = secret(json!({"maxDownloads": 1})).await;
     let path = format!("{BUCKETS}/docs/files/photo/preview?width=9&token={once}");
     assert_eq!(told(&world.guest.get(&path).await), refused(409, "token_claim_required"));
+    // The button of the page leads to the same preview.
+    let page = world.guest.ranged(&path, &[("accept", "text/html")]).await;
+    let page = String::from_utf8(page.body.to_vec()).unwrap();
+    for (name, value) in [("then", "preview"), ("width", "9"), ("token", &once)] {
+        assert!(page.contains(&format!("name=\"{name}\" value=\"{value}\"")), "{page}");
+    }
+    let press = async |secret: &str, width: &str| {
+        let request = Request::post("/v1/tokens/claims?project=enlace");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let body = format!("token={secret}&then=preview&width={width}&claim=x&mode=y");
+        world.guest.send(request.body(axum::body::Body::from(body)).unwrap()).await
+    };
+    let pressed = secret(json!({"maxDownloads": 1, "allow": ["preview"]})).await;
+    for wrong in ["4001", "9%26claim%3Dx"] {
+        assert_eq!(told(&press(&pressed, wrong).await), refused(400, "general_argument_invalid"));
+    }
+    let led = press(&pressed, "9").await;
+    let target = of(&led, "location");
+    assert_eq!((led.status, target.contains("mode=")), (StatusCode::SEE_OTHER, false));
+    assert_eq!(size(&world.guest.get(target).await), (9, 5));
     let head = world.guest.send(Request::head(&path).body(axum::body::Body::empty()).unwrap()).await;
     assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0), "it uses nothing");
     let used = world.guest.ranged(&path, &[("x-claim", "auto")]).await;

@@ -11,7 +11,7 @@ use transport::wire::FileId;
 use super::Node;
 use super::files::FilesFacade;
 use super::list::{List, Page};
-use super::storage_tokens::{ByToken, TokenUse};
+use super::storage_tokens::{ByToken, Examined, TokenUse};
 use crate::dto::{Bucket, BucketFile};
 use crate::file::VerifiedContent;
 use crate::storage::access::{self, Listed};
@@ -58,7 +58,7 @@ pub struct BucketContent {
     pub file: BucketFile,
     /// A strong entity tag with its quotes: it is derived from the hash of the content, which never changes.
     pub etag: String,
-    /// The file token by which it is had.
+    /// The file token by which it is had; none if permissions are enough.
     pub by_token: Option<ByToken>,
     /// What previews are kept by.
     pub(super) hash: preview::ContentHash,
@@ -318,12 +318,13 @@ impl StorageFacade {
         let found = records::file(&view, bucket.number, id.as_str())?;
         let now = self.node.core.clock.now();
         let token = request.token.map(|token| token.examine(&view, request.used_as, now)).transpose()?;
-        let judged = token.as_ref().map(|token| token.as_ref().map(ByToken::opens).map_err(|refusal| *refusal));
-        let file = access::content(caller, &bucket, found, judged, request.used_as)?;
+        let presented = token.as_ref().map(Examined::presented);
+        let access::Granted { file, takes_token } =
+            access::content(caller, &bucket, found, presented, request.used_as)?;
         let Some(content) = &file.content else { return Err(StorageError::FileNotFound) };
         let record = crate::file::stored(&view, &content.file)?.ok_or(StorageError::FileNotFound)?;
         let (id, etag, hash) = (content.file.clone(), record.etag(), record.content_hash());
-        let by_token = token.and_then(Result::ok);
+        let by_token = token.filter(|_| takes_token).and_then(Examined::valid);
         Ok(BucketContent { file: file.to_dto(&bucket.id, 0), etag, by_token, hash, id })
     }
 

@@ -10,7 +10,7 @@ use super::list::List;
 use super::storage::{BucketContent, StorageFacade};
 use crate::core::Core;
 use crate::dto::FileToken;
-use crate::storage::access::{self, TokenOf};
+use crate::storage::access::{self, Presented};
 use crate::storage::token::{self, Facts, TokenKey, TokenRecord};
 use crate::storage::{
     Action, Caller, ContentUse, Counting, FileTokenChange, FileTokenRequest, PresentedToken, StorageError, StorageId,
@@ -42,18 +42,22 @@ pub struct ByToken {
     token: TokenRecord,
 }
 
+/// What a token is worth that was presented.
+pub(super) struct Examined {
+    presented: Presented,
+    outcome: Result<ByToken, TokenRefusal>,
+}
+
 impl TokenUse {
     /// Whether the token helps. Takes the same work whether or not there is such a token.
-    pub(super) fn examine(
-        self,
-        view: &View<'_>,
-        used_as: ContentUse,
-        now: Timestamp,
-    ) -> Result<Result<ByToken, TokenRefusal>, StoreError> {
+    pub(super) fn examine(self, view: &View<'_>, used_as: ContentUse, now: Timestamp) -> Result<Examined, StoreError> {
         let (found, secret_fits) = token::presented(view, &self.token)?;
+        let is_limited = found.as_ref().is_some_and(|token| token.terms.max_downloads.is_some());
         let counting = match self.counting {
             // A claim of another token is none of this one.
             Counting::Under(claim) if claim.token() != self.token.id() => Counting::Unclaimed,
+            // Without a limit an answer is counted as if nothing was said.
+            Counting::Once if !is_limited => Counting::Unclaimed,
             other => other,
         };
         let uses = found.as_ref().map(|token| token::uses_of(view, token)).transpose()?.unwrap_or_default();
@@ -67,20 +71,29 @@ impl TokenUse {
             now,
         };
         let judged = token::judge(&facts);
-        Ok(judged.and_then(|()| found.ok_or(TokenRefusal::Invalid)).map(|token| ByToken {
+        // Whose time is over are as good as none for those who may read the file anyway.
+        let is_token = !matches!(judged, Err(TokenRefusal::Invalid | TokenRefusal::Expired));
+        let file = found.as_ref().filter(|_| is_token).map(|token| token.file);
+        let outcome = judged.and_then(|()| found.ok_or(TokenRefusal::Invalid)).map(|token| ByToken {
             expire: token.terms.expire,
-            is_limited: token.terms.max_downloads.is_some(),
+            is_limited,
             used_as,
             counting,
             token,
-        }))
+        });
+        Ok(Examined { presented: Presented { file, judged }, outcome })
     }
 }
 
-impl ByToken {
-    /// The file that it opens.
-    pub(super) fn opens(&self) -> TokenOf {
-        TokenOf { bucket: self.token.bucket, file: self.token.file }
+impl Examined {
+    /// What decides who gets a content.
+    pub(super) fn presented(&self) -> Presented {
+        self.presented
+    }
+
+    /// The token, if it helps.
+    pub(super) fn valid(self) -> Option<ByToken> {
+        self.outcome.ok()
     }
 }
 
@@ -254,7 +267,7 @@ impl StorageFacade {
         token::commit(&self.node.core, claim).await
     }
 
-    /// Counts that a content is had by a token; does nothing if it is not. A counted use is on disk when this returns, so it comes before
+    /// Counts that a content is had by a token; does nothing if it is not, because permissions are enough. A counted use is on disk when this returns, so it comes before
     /// the first byte that is sent. `first` is the number of that byte; none if the client has the content already.
     ///
     /// # Errors
@@ -262,9 +275,9 @@ impl StorageFacade {
     pub async fn use_token(&self, content: &BucketContent, first: Option<u64>) -> StorageResult<()> {
         let Some(by) = &content.by_token else { return Ok(()) };
         let counting = first.map_or(&Counting::Nothing, |_| &by.counting);
-        token::pay(&self.node.core, &by.token, counting).await?;
+        let is_first = token::pay(&self.node.core, &by.token, counting).await?;
         let uncounted = *counting == Counting::Unclaimed && first == Some(0);
-        Ok(token::note_use(&self.node.core, &by.token, by.used_as, uncounted.into())?)
+        Ok(token::note_use(&self.node.core, &by.token, by.used_as, uncounted.into(), is_first || uncounted)?)
     }
 
     async fn change_token(

@@ -15,11 +15,21 @@ pub(crate) enum Listed {
     Readable,
 }
 
-/// The file that a valid token is for, by numbers.
+/// A token that comes with a request for a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TokenOf {
-    pub(crate) bucket: u64,
-    pub(crate) file: u64,
+pub(crate) struct Presented {
+    /// The number of the file that it is for; none for one that is expired or is none at all.
+    pub(crate) file: Option<u64>,
+    /// Whether it helps.
+    pub(crate) judged: Result<(), TokenRefusal>,
+}
+
+/// A file whose content somebody gets.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Granted {
+    pub(crate) file: FileEntry,
+    /// Whether that takes the token: permissions are not enough.
+    pub(crate) takes_token: bool,
 }
 
 /// What the content of a file is asked for as.
@@ -93,34 +103,36 @@ pub(crate) fn change_file(
 }
 
 /// The file, if the caller gets its content, by permissions or by a valid token. A token that does not help is the reason of the
-/// refusal if nothing else permits it; one that is for another file is refused in any case.
+/// refusal if nothing else permits it; one that is for another file is refused before everything else that it is or is not good for.
 pub(crate) fn content(
     caller: Caller,
     bucket: &BucketRecord,
     file: Option<FileEntry>,
-    token: Option<Result<TokenOf, TokenRefusal>>,
+    token: Option<Presented>,
     used_as: ContentUse,
-) -> StorageResult<FileEntry> {
-    let refusal = token.and_then(Result::err);
-    let token = token.and_then(Result::ok);
-    let denied = |reason: StorageError| refusal.map_or(reason, StorageError::Token);
+) -> StorageResult<Granted> {
     if used_as == ContentUse::Preview && !bucket.settings.transformations && !caller.is_key() {
         return Err(StorageError::TransformationsDisabled);
     }
-    let by_bucket = bucket.permissions.allow(Action::Read, caller);
-    let by_token = token.is_some_and(|token| token.bucket == bucket.number);
-    if !bucket.settings.file_security && !by_bucket && !by_token {
-        return Err(denied(StorageError::NotPermitted(Action::Read)));
-    }
-    let is_seen = |file: &FileEntry| by_bucket || by_token || file.permissions.allow(Action::Read, caller);
-    let file = file.filter(is_seen);
-    if token.is_some_and(|token| file.as_ref().is_none_or(|file| file.number != token.file)) {
+    let of_token = token.and_then(|token| token.file);
+    if of_token.is_some_and(|number| file.as_ref().is_none_or(|file| file.number != number)) {
         return Err(StorageError::TokenOfOtherFile);
     }
-    if file.is_none() && !by_bucket {
+    let refusal = token.and_then(|token| token.judged.err());
+    let denied = |reason: StorageError| refusal.map_or(reason, StorageError::Token);
+    let by_token = token.is_some_and(|token| token.judged.is_ok());
+    let by_bucket = bucket.permissions.allow(Action::Read, caller);
+    let file_security = bucket.settings.file_security;
+    if !file_security && !by_bucket && !by_token {
+        return Err(denied(StorageError::NotPermitted(Action::Read)));
+    }
+    let by_file = file_security && file.as_ref().is_some_and(|file| file.permissions.allow(Action::Read, caller));
+    let is_permitted = by_bucket || by_file;
+    if !is_permitted && !by_token {
         return Err(denied(StorageError::FileNotFound));
     }
-    file.filter(|file| file.content.is_some()).ok_or(StorageError::FileNotFound)
+    let file = file.filter(|file| file.content.is_some()).ok_or(StorageError::FileNotFound)?;
+    Ok(Granted { file, takes_token: !is_permitted })
 }
 
 /// The file, if the caller may list its tokens, or with [`Action::Update`] create some.
@@ -273,12 +285,15 @@ mod tests {
         }
     }
 
-    const TOKEN: Option<TokenOf> = Some(TokenOf { bucket: 1, file: 2 });
-    const OF_OTHER_FILE: Option<TokenOf> = Some(TokenOf { bucket: 1, file: 3 });
-    const OF_OTHER_BUCKET: Option<TokenOf> = Some(TokenOf { bucket: 7, file: 8 });
+    const TOKEN: Option<u64> = Some(2);
+    const OF_OTHER_FILE: Option<u64> = Some(3);
+
+    fn valid(file: u64) -> Presented {
+        Presented { file: Some(file), judged: Ok(()) }
+    }
 
     /// Permissions of the bucket, file security, permissions of the file, token, and what guests are told.
-    const CONTENT: &[(&str, bool, &str, Option<TokenOf>, &str)] = &[
+    const CONTENT: &[(&str, bool, &str, Option<u64>, &str)] = &[
         ("", false, "read", None, "read"),
         ("read", false, "", None, "ok"),
         ("read", false, "-", None, "no file"),
@@ -295,10 +310,8 @@ mod tests {
         ("", true, "read", OF_OTHER_FILE, "other token"),
         ("", false, "-", OF_OTHER_FILE, "other token"),
         ("", false, "-", TOKEN, "other token"),
-        ("", false, "", OF_OTHER_BUCKET, "read"),
-        ("read", false, "", OF_OTHER_BUCKET, "other token"),
-        ("", true, "read", OF_OTHER_BUCKET, "other token"),
-        ("", true, "", OF_OTHER_BUCKET, "other token"),
+        ("", true, "", OF_OTHER_FILE, "other token"),
+        ("", true, "-", OF_OTHER_FILE, "other token"),
     ];
 
     #[test]
@@ -306,10 +319,10 @@ mod tests {
         for (of_bucket, file_security, of_file, token, expected) in CONTENT {
             let bucket = bucket(of_bucket, *file_security);
             let file = if *of_file == "-" { None } else { file(of_file) };
-            let told = said(content(Caller::Guest, &bucket, file.clone(), token.map(Ok), ContentUse::View));
+            let told = said(content(Caller::Guest, &bucket, file.clone(), token.map(valid), ContentUse::View));
             assert_eq!(told, *expected, "{of_bucket} {file_security} {of_file} {token:?}");
-            let told = said(content(Caller::Key, &bucket, file.clone(), token.map(Ok), ContentUse::Download));
-            let is_other = token.is_some_and(|token| file.as_ref().is_none_or(|file| file.number != token.file));
+            let told = said(content(Caller::Key, &bucket, file.clone(), token.map(valid), ContentUse::Download));
+            let is_other = token.is_some_and(|token| file.as_ref().is_none_or(|file| file.number != token));
             assert_eq!(
                 told,
                 if is_other {
@@ -324,8 +337,39 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_taken_only_where_permissions_are_not_enough() {
+        for (caller, of_bucket, file_security, of_file, expected) in [
+            (Caller::Guest, "", false, "", true),
+            // Permissions of files mean nothing in such a bucket.
+            (Caller::Guest, "", false, "read", true),
+            (Caller::Guest, "", true, "", true),
+            (Caller::Guest, "", true, "read", false),
+            (Caller::Guest, "read", true, "", false),
+            (Caller::Key, "", false, "", false),
+        ] {
+            let bucket = bucket(of_bucket, file_security);
+            let granted = content(caller, &bucket, file(of_file), TOKEN.map(valid), ContentUse::View).unwrap();
+            assert_eq!(granted.takes_token, expected, "{caller:?} {of_bucket} {file_security} {of_file}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_file_is_refused_whatever_else_is_wrong_with_it() {
+        for refusal in [TokenRefusal::ClaimRequired, TokenRefusal::Exhausted, TokenRefusal::NotAllowed] {
+            let other = Some(Presented { file: OF_OTHER_FILE, judged: Err(refusal) });
+            for (of_bucket, file_security) in [("", false), ("read", false), ("", true)] {
+                for caller in [Caller::Guest, Caller::Key] {
+                    let bucket = bucket(of_bucket, file_security);
+                    assert_eq!(said(content(caller, &bucket, file(""), other, ContentUse::View)), "other token");
+                    assert_eq!(said(content(caller, &bucket, None, other, ContentUse::View)), "other token");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_token_that_does_not_help_is_told_only_to_those_whom_nothing_else_permits() {
-        let expired = Some(Err(TokenRefusal::Expired));
+        let expired = Some(Presented { file: None, judged: Err(TokenRefusal::Expired) });
         for (of_bucket, file_security, of_file, for_guests, for_keys) in [
             ("", false, "", "expired", "ok"),
             ("", false, "-", "expired", "no file"),

@@ -55,7 +55,7 @@ pub use self::range::{PART_LENGTH, PartRange, parts_of};
 pub use self::search::{MAX_SEARCH, Search};
 pub use self::token::{
     ACCESS_DELAY, Change, Counting, Endpoints, FileTokenChange, FileTokenRequest, MAX_DOWNLOADS, MAX_LABEL, MAX_SECRET,
-    MAX_TOKENS, MAX_TOKENS_OF_FILE, Notify, PresentedToken, TokenClaim, TokenClaimId, TokenRefusal,
+    MAX_TOKENS, MAX_TOKENS_OF_FILE, Notify, PresentedToken, READABLE_FOR, TokenClaim, TokenClaimId, TokenRefusal,
 };
 pub use crate::core::{MAX_STAGED, MAX_STAGED_OF_GUESTS};
 /// What previews are, what can be asked of them, and their bounds.

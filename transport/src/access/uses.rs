@@ -50,13 +50,17 @@ pub struct Uses {
     claims: Vec<Remembered>,
 }
 
-/// A claim, and its lease unless it counts already.
+/// A claim, its lease unless it counts already, and what is known of it since it does. Earlier versions did not store the latter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered(ClaimId, Option<Open>);
+struct Remembered(ClaimId, Option<Open>, #[serde(default)] Option<Counted>);
 
 /// When a lease ends, and whether content was sent under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Open(Timestamp, bool);
+
+/// Since when a claim counts, and whether content was sent under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Counted(Timestamp, bool);
 
 /// A claim that may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +153,27 @@ impl Uses {
         self.limit.map(|limit| limit.get().saturating_sub(taken))
     }
 
+    /// Since when a claim counts: since it was committed, or its lease ended after content was sent under it. `None` if it does not count,
+    /// or is not known. What was stored by a version that did not note it counts since ever.
+    #[must_use]
+    pub fn counts_since(&self, id: &ClaimId, now: Timestamp) -> Option<Timestamp> {
+        match self.get(id)? {
+            Remembered(_, Some(Open(ends_at, true)), _) if *ends_at <= now => Some(*ends_at),
+            Remembered(_, Some(_), _) => None,
+            Remembered(_, None, counted) => Some(counted.map_or(Timestamp::MIN, |Counted(since, _)| since)),
+        }
+    }
+
+    /// Whether content was sent under a claim that is known.
+    #[must_use]
+    pub fn was_read(&self, id: &ClaimId) -> bool {
+        match self.get(id) {
+            None => false,
+            Some(Remembered(_, Some(Open(_, sent)), _)) => *sent,
+            Some(Remembered(_, None, counted)) => counted.is_none_or(|Counted(_, sent)| sent),
+        }
+    }
+
     /// Leases a use, or renews its lease if content was sent under it. Under a lease without content nothing is held for longer by
     /// asking again. One that counts already stays as it is, and may be used again.
     ///
@@ -197,8 +222,9 @@ impl Uses {
     /// [`UnknownClaim`].
     pub fn commit(&mut self, id: &ClaimId, now: Timestamp) -> Result<(), UnknownClaim> {
         self.lapse(now);
-        let Remembered(_, lease) = self.find(id).ok_or(UnknownClaim)?;
-        if lease.take().is_some() {
+        let Remembered(_, lease, counted) = self.find(id).ok_or(UnknownClaim)?;
+        if let Some(Open(_, sent)) = lease.take() {
+            *counted = Some(Counted(now, sent));
             self.count(1);
         }
         Ok(())
@@ -211,8 +237,8 @@ impl Uses {
     pub fn release(&mut self, id: &ClaimId, now: Timestamp) -> Result<(), UnknownClaim> {
         self.lapse(now);
         match self.find(id).ok_or(UnknownClaim)? {
-            Remembered(_, Some(Open(_, false))) => {
-                self.claims.retain(|Remembered(other, _)| other != id);
+            Remembered(_, Some(Open(_, false)), _) => {
+                self.claims.retain(|Remembered(other, ..)| other != id);
                 Ok(())
             }
             _ => self.commit(id, now),
@@ -232,16 +258,16 @@ impl Uses {
 
     /// Ends the leases that are over. Without content they are free, with content they count.
     pub fn lapse(&mut self, now: Timestamp) {
-        let mut counted = 0;
-        self.claims.retain_mut(|Remembered(_, lease)| match *lease {
+        let mut lapsed = 0;
+        self.claims.retain_mut(|Remembered(_, lease, counted)| match *lease {
             Some(Open(ends_at, sent)) if ends_at <= now => {
-                *lease = None;
-                counted += u32::from(sent);
+                (*lease, *counted) = (None, Some(Counted(ends_at, sent)));
+                lapsed += u32::from(sent);
                 sent
             }
             _ => true,
         });
-        self.count(counted);
+        self.count(lapsed);
     }
 
     /// Changes how many there may be. If more count or are leased already, they stay, and no further one is left.
@@ -253,13 +279,17 @@ impl Uses {
         self.lapse(now);
         let mut ends_at = now.saturating_add(LEASE);
         match self.find(id) {
-            Some(Remembered(_, Some(Open(end, false)))) if !sends => ends_at = *end,
-            Some(Remembered(_, Some(open))) => *open = Open(ends_at, true),
-            Some(Remembered(_, None)) => {}
+            Some(Remembered(_, Some(Open(end, false)), _)) if !sends => ends_at = *end,
+            Some(Remembered(_, Some(open), _)) => *open = Open(ends_at, true),
+            Some(Remembered(_, None, Some(Counted(_, sent)))) => *sent |= sends,
+            Some(Remembered(_, None, None)) => {}
             None => {
                 self.make_room(now)?;
-                let lease = Some(Open(ends_at, sends)).filter(|_| !self.is_strict);
-                self.claims.push(Remembered(id.clone(), lease));
+                let (lease, counted) = match self.is_strict {
+                    true => (None, Some(Counted(now, sends))),
+                    false => (Some(Open(ends_at, sends)), None),
+                };
+                self.claims.push(Remembered(id.clone(), lease, counted));
                 self.count(u32::from(self.is_strict));
             }
         }
@@ -274,10 +304,10 @@ impl Uses {
         let most = if self.limit.is_some() { MAX_CLAIMS } else { MAX_CLAIMS_WITHOUT_LIMIT };
         // More than one if there was a limit before.
         while self.claims.len() >= most {
-            let counted = self.claims.iter().position(|Remembered(_, lease)| lease.is_none());
+            let counted = self.claims.iter().position(|Remembered(_, lease, _)| lease.is_none());
             // Without a limit nothing is promised by a lease.
             let oldest = counted.or((self.limit.is_none() && !self.claims.is_empty()).then_some(0));
-            let Remembered(_, lease) = self.claims.remove(oldest.ok_or(NoUseLeft::TooManyClaims)?);
+            let Remembered(_, lease, _) = self.claims.remove(oldest.ok_or(NoUseLeft::TooManyClaims)?);
             self.count(u32::from(lease.is_some_and(|Open(_, sent)| sent)));
         }
         Ok(())
@@ -287,12 +317,16 @@ impl Uses {
         self.committed = self.committed.saturating_add(uses);
     }
 
+    fn get(&self, id: &ClaimId) -> Option<&Remembered> {
+        self.claims.iter().find(|Remembered(other, ..)| other == id)
+    }
+
     fn find(&mut self, id: &ClaimId) -> Option<&mut Remembered> {
-        self.claims.iter_mut().find(|Remembered(other, _)| other == id)
+        self.claims.iter_mut().find(|Remembered(other, ..)| other == id)
     }
 
     fn leases(&self) -> impl Iterator<Item = &Open> {
-        self.claims.iter().filter_map(|Remembered(_, lease)| lease.as_ref())
+        self.claims.iter().filter_map(|Remembered(_, lease, _)| lease.as_ref())
     }
 }
 
@@ -521,6 +555,35 @@ mod tests {
         uses.commit(&id(2), start()).unwrap();
         let text = serde_json::to_string(&uses).unwrap();
         assert_eq!(serde_json::from_str::<Uses>(&text).unwrap(), uses);
+        // Earlier versions did not note since when a claim counts.
+        let id = id(3);
+        let earlier = format!("{{\"limit\":1,\"is_strict\":false,\"committed\":1,\"claims\":[[\"{id}\",null]]}}");
+        let mut earlier: Uses = serde_json::from_str(&earlier).unwrap();
+        assert_eq!((earlier.counts_since(&id, start()), earlier.was_read(&id)), (Some(Timestamp::MIN), true));
+        let _ = earlier.read(&id, start()).unwrap();
+        assert_eq!(counts(&earlier, start()), (1, 0, Some(0)));
+    }
+
+    #[test]
+    fn it_is_known_since_when_a_claim_counts_and_whether_it_was_read() {
+        let mut uses = limited(3);
+        let told = |uses: &Uses, number, now| (uses.counts_since(&id(number), now), uses.was_read(&id(number)));
+        assert_eq!(told(&uses, 1, start()), (None, false));
+        let _ = uses.claim(&id(1), start()).unwrap();
+        assert_eq!(told(&uses, 1, start()), (None, false));
+        let later = start().saturating_add(TICK);
+        uses.commit(&id(1), later).unwrap();
+        assert_eq!(told(&uses, 1, later), (Some(later), false));
+        // Neither a read nor a second commit makes it count later.
+        let end = uses.read(&id(2), later).unwrap().ends_at;
+        let _ = uses.read(&id(1), end.saturating_sub(TICK)).unwrap();
+        uses.commit(&id(1), end.saturating_sub(TICK)).unwrap();
+        assert_eq!(told(&uses, 1, end), (Some(later), true));
+        assert_eq!(told(&uses, 2, end.saturating_sub(TICK)), (None, true));
+        let after = end.saturating_add(LEASE);
+        assert_eq!(told(&uses, 2, after), (Some(end), true));
+        uses.lapse(after);
+        assert_eq!(told(&uses, 2, after), (Some(end), true));
     }
 
     #[derive(Debug, Clone)]

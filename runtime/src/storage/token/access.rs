@@ -20,12 +20,14 @@ const PAGE: usize = 128;
 /// Longest time between two tries to write uses, as long as they fail.
 const MAX_ACCESS_DELAY: Duration = Duration::from_secs(60);
 
-/// A content is had by a token. That is on disk after [`ACCESS_DELAY`], and known here at once.
+/// A content is had by a token. That is on disk after [`ACCESS_DELAY`], and known here at once. `is_first` says whether the request is the
+/// first one of its use: later ones of a claim, and ranges from elsewhere than the beginning, are none of their own.
 pub(crate) fn note_use(
     core: &Arc<Core>,
     token: &TokenRecord,
     used_as: ContentUse,
     uncounted: u64,
+    is_first: bool,
 ) -> Result<(), StoreError> {
     let now = core.clock.now();
     let stored = || record::access_of(&core.store.view(), token.number);
@@ -36,7 +38,7 @@ pub(crate) fn note_use(
     let is_told = match token.terms.notify {
         Notify::None => false,
         Notify::First => before.is_none(),
-        Notify::Each => true,
+        Notify::Each => is_first,
     };
     if is_told {
         core.events.publish(Event::FileTokenUsed {

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use transport::access::{NoUseLeft, Uses};
+use transport::access::{LEASE, NoUseLeft, Uses};
 use transport::backbone::new_claim_id;
 use transport::wire::{ClaimId, Timestamp};
 
@@ -14,6 +15,9 @@ use crate::core::Core;
 use crate::storage::id::is_id;
 use crate::storage::{StorageError, StorageId, StorageResult};
 use crate::store::{Batch, View};
+
+/// How long content can be had under a claim after it has begun to count. A URL with a claim in a history or a log is worth nothing then.
+pub const READABLE_FOR: Duration = LEASE;
 
 /// A use of a token: whoever knows it can go on with the use, together with the secret of the token. Its text is the id of the token
 /// and the random id of the claim, separated by a period.
@@ -142,18 +146,34 @@ pub(crate) async fn commit(core: &Core, claim: &TokenClaimId) -> StorageResult<(
     core.store.change(end).await
 }
 
-/// Reserves the use that a request for content is, unless nothing has to be counted durably. It is on disk when this returns.
-pub(crate) async fn pay(core: &Core, token: &TokenRecord, counting: &Counting) -> StorageResult<()> {
+/// Whether a claim has counted for so long ([`READABLE_FOR`]) that nothing is had under it any more.
+pub(crate) fn is_over(uses: &Uses, claim: &TokenClaimId, now: Timestamp) -> bool {
+    let since = uses.counts_since(claim.claim(), now);
+    since.is_some_and(|since| since.saturating_add(READABLE_FOR) <= now)
+}
+
+/// Reserves the use that a request for content is, unless nothing has to be counted durably. It is on disk when this returns. Says whether
+/// the request is the first one of the use.
+pub(crate) async fn pay(core: &Core, token: &TokenRecord, counting: &Counting) -> StorageResult<bool> {
     match counting {
         // Nothing is stored for these: they neither wait for what others store, nor end with a disk that takes nothing more.
-        Counting::Nothing => current(&core.store.view(), token).map(drop),
+        Counting::Nothing => current(&core.store.view(), token).map(|_| false),
         Counting::Unclaimed => match current(&core.store.view(), token)?.terms.max_downloads {
             Some(_) => Err(TokenRefusal::ClaimRequired.into()),
-            None => Ok(()),
+            None => Ok(false),
         },
-        Counting::Once => reserve(core, token, |uses, now| uses.take(now)).await,
-        Counting::Under(claim) => reserve(core, token, |uses, now| uses.read(claim.claim(), now).map(drop)).await,
+        Counting::Once => reserve(core, token, |uses, now| uses.take(now).map(|()| true)).await,
+        Counting::Under(claim) => reserve(core, token, |uses, now| use_under(uses, claim, now)).await,
     }
+}
+
+/// A request under a claim. Says whether it is the first one.
+fn use_under(uses: &mut Uses, claim: &TokenClaimId, now: Timestamp) -> Result<bool, NoUseLeft> {
+    if uses.limit().is_some() && is_over(uses, claim, now) {
+        return Err(NoUseLeft::Exhausted);
+    }
+    let is_first = !uses.was_read(claim.claim());
+    uses.read(claim.claim(), now).map(|_| is_first)
 }
 
 /// The token as it is stored, unless its secret was replaced or it was revoked meanwhile.
@@ -162,20 +182,20 @@ fn current(view: &View<'_>, token: &TokenRecord) -> StorageResult<TokenRecord> {
     Ok(record::at(view, token.number)?.filter(is_same).ok_or(TokenRefusal::Invalid)?)
 }
 
-/// Stores a use of a token.
+/// Stores a use of a token. Says whether the request is the first one of it.
 async fn reserve(
     core: &Core,
     token: &TokenRecord,
-    count: impl FnOnce(&mut Uses, Timestamp) -> Result<(), NoUseLeft>,
-) -> StorageResult<()> {
+    count: impl FnOnce(&mut Uses, Timestamp) -> Result<bool, NoUseLeft>,
+) -> StorageResult<bool> {
     let now = core.clock.now();
     let reserve = |view: &View<'_>| {
         let token = current(view, token)?;
         let mut uses = record::uses_of(view, &token)?;
-        count(&mut uses, now).map_err(TokenRefusal::from)?;
+        let is_first = count(&mut uses, now).map_err(TokenRefusal::from)?;
         let mut batch = Batch::new();
         record::put_uses(&mut batch, &token, &uses)?;
-        Ok::<_, StorageError>((batch, ()))
+        Ok::<_, StorageError>((batch, is_first))
     };
     core.store.change(reserve).await
 }

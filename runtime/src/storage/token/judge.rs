@@ -3,7 +3,7 @@
 use transport::access::{NoUseLeft, Uses};
 use transport::wire::Timestamp;
 
-use super::claim::Counting;
+use super::claim::{Counting, is_over};
 use super::terms::Terms;
 use crate::storage::ContentUse;
 
@@ -70,6 +70,9 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Result<(), TokenRefusal> {
 /// Whether a use is left. What is counted is decided again when it is stored.
 fn judge_use(facts: &Facts<'_>) -> Result<(), TokenRefusal> {
     if let Counting::Under(claim) = facts.counting {
+        if is_over(facts.uses, claim, facts.now) {
+            return Err(TokenRefusal::Exhausted);
+        }
         let mut after = facts.uses.clone();
         return after.claim(claim.claim(), facts.now).map(drop).map_err(TokenRefusal::from);
     }
@@ -94,7 +97,7 @@ mod tests {
     use std::num::NonZeroU32;
     use std::time::Duration;
 
-    use super::super::claim::TokenClaimId;
+    use super::super::claim::{READABLE_FOR, TokenClaimId};
     use super::super::terms::{Endpoints, Notify};
     use super::*;
 
@@ -163,6 +166,7 @@ mod tests {
     #[test]
     fn counted_uses_need_a_claim_and_end_with_the_last_one() {
         let terms = terms(1);
+        let endless = Terms { expire: None, ..terms.clone() };
         let mut uses = Uses::new(terms.max_downloads, false);
         let [own, other] = [(); 2].map(|()| Counting::Under(TokenClaimId::new("a")));
         let all = [&Counting::Unclaimed, &Counting::Nothing, &Counting::Once, &own, &other];
@@ -172,6 +176,12 @@ mod tests {
         let Counting::Under(claim) = &own else { unreachable!() };
         let _ = uses.read(claim.claim(), now()).unwrap();
         assert_eq!(told_all(&uses), [refused, refused, refused, Ok(()), refused]);
+        // Its owner goes on with it for a time after it has begun to count.
+        uses.commit(claim.claim(), now()).unwrap();
+        let later =
+            |late: Duration| judge(&Facts { now: now().saturating_add(late), ..facts(Some(&endless), &uses, &own) });
+        assert_eq!(later(READABLE_FOR.saturating_sub(Duration::from_millis(1))), Ok(()));
+        assert_eq!(later(READABLE_FOR), refused);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use transport::access::LEASE;
 use transport::wire::Timestamp;
 
-use super::{MAX_TOKENS, MAX_TOKENS_OF_FILE, TokenKey, TokenRefusal, access, record};
+use super::{MAX_TOKENS, MAX_TOKENS_OF_FILE, READABLE_FOR, TokenKey, TokenRefusal, access, record};
 use crate::StorageConfig;
 use crate::clock::{Clock as _, ManualClock};
 use crate::delivery::memory::{self, Holder};
@@ -366,22 +366,120 @@ async fn a_claim_is_one_use_however_often_it_reads() {
         let lapsed = world.storage.commit_token_claim(&idle.id).await;
         assert!(matches!(lapsed, Err(StorageError::ClaimNotFound)));
         assert_eq!(counts(&world.now_of(&token)), (1, Some(1), FileTokenStatus::Active));
-        world.load(&token, Counting::Under(idle.id)).await.unwrap();
+        world.load(&token, Counting::Under(idle.id.clone())).await.unwrap();
         world.clock.advance(LEASE);
         assert_eq!(counts(&world.now_of(&token)), (2, Some(0), FileTokenStatus::Exhausted));
-        // Whoever has used it goes on under the claim.
-        assert_eq!(world.told(&token, Counting::Under(claim.id.clone())).await, None);
+        // Whoever has used it goes on under the claim for a time, and then no longer.
+        let over = Some(TokenRefusal::Exhausted);
+        assert_eq!(world.told(&token, Counting::Under(claim.id.clone())).await, over);
+        let lapsed = Counting::Under(idle.id);
+        world.clock.advance(READABLE_FOR.saturating_sub(TICK));
+        let last = world.ask(token.secret.expose(), "f", ContentUse::View, lapsed.clone()).unwrap();
+        world.storage.use_token(&last, Some(0)).await.unwrap();
+        world.clock.advance(TICK);
+        assert_eq!(refusal(world.storage.use_token(&last, Some(0)).await), over, "it is decided when it is stored");
+        assert_eq!(world.told(&token, lapsed).await, over);
         assert_eq!(world.told(&token, Counting::Once).await, Some(TokenRefusal::Exhausted));
-        let more = FileTokenChange { max_downloads: Change::To(Some(3)), ..FileTokenChange::default() };
+        let more = FileTokenChange { max_downloads: Change::To(Some(4)), ..FileTokenChange::default() };
         world.storage.update_file_token(token.id.as_str(), more).await.unwrap();
         assert_eq!(world.told(&token, Counting::Once).await, None);
         // Between the decision and the reservation it may be revoked.
-        let content =
-            world.ask(token.secret.expose(), "f", ContentUse::View, Counting::Under(claim.id.clone())).unwrap();
+        let content = world.ask(token.secret.expose(), "f", ContentUse::View, Counting::Once).unwrap();
         world.storage.revoke_file_token(token.id.as_str()).await.unwrap();
         assert_eq!(refusal(world.storage.use_token(&content, Some(0)).await), Some(TokenRefusal::Invalid));
         let ended = world.storage.commit_token_claim(&claim.id).await;
         assert!(matches!(ended, Err(StorageError::ClaimNotFound)));
+    })))
+    .await;
+}
+
+#[tokio::test]
+async fn what_earlier_versions_counted_is_read_and_opens_nothing_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let token = world.counted(2).await;
+        let id = TokenClaimId::new(token.id.as_str());
+        let store = |_: &View<'_>| {
+            let claims = serde_json::json!([[id.claim(), null]]);
+            let uses = serde_json::json!({"limit": 2, "is_strict": false, "committed": 1, "claims": claims});
+            let mut batch = Batch::new();
+            batch.put_value(&format!("StorageTokenUses/{:016x}", token.sequence), &uses)?;
+            Ok::<_, StorageError>((batch, ()))
+        };
+        world.node.core.store.change(store).await.unwrap();
+        assert_eq!(counts(&world.now_of(&token)), (1, Some(1), FileTokenStatus::Active));
+        assert_eq!(world.told(&token, Counting::Under(id)).await, Some(TokenRefusal::Exhausted));
+        assert_eq!(world.told(&token, Counting::Once).await, None);
+    })))
+    .await;
+}
+
+#[tokio::test]
+async fn its_owner_is_told_of_each_use_and_not_of_each_request() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let mut events = world.node.core.events.subscribe();
+        let mut told = || {
+            let told = std::iter::from_fn(|| events.try_recv().ok());
+            told.filter(|event| matches!(event, Event::FileTokenUsed { .. })).count()
+        };
+        let each =
+            |max_downloads| FileTokenRequest { max_downloads, notify: Notify::Each, ..FileTokenRequest::default() };
+        let [endless, counted] = [world.token(each(None)).await, world.token(each(Some(5))).await];
+        let ranges = |token: &FileToken, counting: Counting| {
+            let content = world.ask(token.secret.expose(), "f", ContentUse::Download, counting).unwrap();
+            let storage = &world.storage;
+            async move {
+                for first in [Some(0), Some(3), None] {
+                    storage.use_token(&content, first).await.unwrap();
+                }
+            }
+        };
+        for counting in [Counting::Unclaimed, Counting::Once] {
+            ranges(&endless, counting).await;
+            assert_eq!(told(), 1);
+        }
+        assert_eq!(counts(&world.now_of(&endless)), (2, None, FileTokenStatus::Active));
+        let uses = record::uses_of(&world.node.core.store.view(), &stored(&world, &endless)).unwrap();
+        assert_eq!(uses.committed(start()), 0, "without a limit no answer waits for the disk");
+        let presented = PresentedToken::read(counted.secret.expose());
+        let [read, committed] = [
+            world.storage.claim_file_token(&presented).await.unwrap(),
+            world.storage.claim_file_token(&presented).await.unwrap(),
+        ];
+        // Who says that the content has arrived before it was asked for does not get it unnoticed.
+        world.storage.commit_token_claim(&committed.id).await.unwrap();
+        assert_eq!(told(), 0);
+        for claim in [read, committed] {
+            ranges(&counted, Counting::Under(claim.id.clone())).await;
+            assert_eq!(told(), 1);
+            ranges(&counted, Counting::Under(claim.id)).await;
+            assert_eq!(told(), 0);
+        }
+    })))
+    .await;
+}
+
+fn stored(world: &World, token: &FileToken) -> record::TokenRecord {
+    record::at(&world.node.core.store.view(), token.sequence).unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn nothing_is_counted_where_permissions_are_enough() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let token = world.counted(1).await;
+        let token_use = TokenUse { token: PresentedToken::read(token.secret.expose()), counting: Counting::Once };
+        let request = ContentRequest { token: Some(token_use), used_as: ContentUse::Download };
+        let content = world.storage.content(Caller::Key, BUCKET, "f", request).unwrap();
+        assert!(content.by_token.is_none());
+        world.storage.use_token(&content, Some(0)).await.unwrap();
+        assert_eq!(world.now_of(&token), token);
+        let other = world.ask(token.secret.expose(), "g", ContentUse::View, Counting::Unclaimed);
+        assert!(matches!(other, Err(StorageError::TokenOfOtherFile)), "before it is said that a claim is missing");
     })))
     .await;
 }
