@@ -136,7 +136,7 @@ impl Uses {
         if self.is_strict {
             return self.committed;
         }
-        let confirmed = self.claims.iter().filter(|Remembered(_, lease)| lease.is_none()).count();
+        let confirmed = self.claims.iter().filter(|Remembered(_, lease, _)| lease.is_none()).count();
         self.committed.saturating_sub(u32::try_from(confirmed).unwrap_or(u32::MAX))
     }
 
@@ -196,8 +196,8 @@ impl Uses {
     /// stored.
     #[must_use]
     pub fn is_read_lately(&self, id: &ClaimId, now: Timestamp) -> bool {
-        let known = self.claims.iter().find(|Remembered(other, _)| other == id);
-        known.is_some_and(|Remembered(_, lease)| match lease {
+        let known = self.get(id);
+        known.is_some_and(|Remembered(_, lease, _)| match lease {
             Some(Open(ends_at, sent)) => *sent && *ends_at > now.saturating_add(LEASE - RENEWED_AFTER),
             None => true,
         })
