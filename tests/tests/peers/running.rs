@@ -135,8 +135,9 @@ async fn a_folder_is_shared_directly_through_a_running_process() {
     let shared = Process::spawn(command).await.unwrap();
     let reference = text(&shared.announcement["reference"]);
     let copy = scene.world.directory("copy");
-    let mut command = scene.command(&["receive", reference, "--no-mdns", "--output"], "receiver");
-    command.arg(&copy).args(["--backbone", &scene.backbone.line().url(), "--client", OAUTH_CLIENT]);
+    let receive = ["receive", reference, "--no-mdns", "--output", copy.to_str().unwrap()];
+    let mut command = scene.command(&receive, "receiver");
+    command.args(["--backbone", &scene.backbone.line().url(), "--client", OAUTH_CLIENT]);
     let received = Process::spawn(command).await.unwrap();
     assert_eq!(received.announcement["path"], "lan", "{}", received.announcement);
     assert!(std::fs::read(copy.join("b/large")).unwrap() == scene.content);

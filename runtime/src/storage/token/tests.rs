@@ -287,12 +287,11 @@ async fn what_nothing_is_counted_for_goes_on_without_the_store_and_is_not_tried_
     let directory = tempfile::tempdir().unwrap();
     Box::pin(Holder::default().scope(Box::pin(async {
         let world = world(directory.path()).await;
-        let token = world.token(FileTokenRequest::default()).await;
+        let (token, counted) = (world.token(FileTokenRequest::default()).await, world.counted(1).await);
         world.node.core.background.idle().await;
         world.node.core.store.close().unwrap();
         world.load(&token, Counting::Unclaimed).await.unwrap();
-        let content = world.ask(token.secret.expose(), "f", ContentUse::View, Counting::Once).unwrap();
-        world.storage.use_token(&content, None).await.unwrap();
+        let content = world.ask(counted.secret.expose(), "f", ContentUse::View, Counting::Once).unwrap();
         assert!(world.storage.use_token(&content, Some(0)).await.is_err(), "what is counted has to be stored");
         // Ends, because writing does.
         world.node.core.background.idle().await;
