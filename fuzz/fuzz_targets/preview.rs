@@ -5,7 +5,8 @@ use libfuzzer_sys::fuzz_target;
 use preview::{Limits, Parameters, PreviewError, inline_type, render, sniff};
 
 /// Small enough that each input takes milliseconds.
-const LIMITS: Limits = Limits { input_bytes: 1 << 20, side: 1024, pixels: 1 << 16, memory: 64 << 20 };
+const LIMITS: Limits =
+    Limits { input_bytes: 1 << 20, side: 1024, pixels: 1 << 16, memory: 64 << 20, output_bytes: 1 << 20 };
 
 fuzz_target!(|data: &[u8]| {
     let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
