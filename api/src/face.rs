@@ -4,7 +4,7 @@
 //! is a module that makes a [`Face`], and a line in [`crate::faces`].
 //!
 //! A path is looked up in the face's resources from first to last; the first one that matches and knows the method answers. If
-//! none knows the method, the first that matches says in `Allow` which ones it has.
+//! none knows the method, `Allow` has those of the first path that matches; a path can stand there several times, with another need each.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -193,9 +193,17 @@ impl Face {
                     parameters.map_err(|_| Problem::invalid_property("the path must be percent-encoded UTF-8"))?;
                 return Ok(Matched { path: resource.path, need: resource.need, operation, parameters });
             }
-            first = first.or(Some(resource));
+            first = first.or(Some(resource.path));
         }
-        Err(first.map_or_else(Problem::route_does_not_exist, |first| Problem::method_not_allowed(first.allow())))
+        let first = first.ok_or_else(Problem::route_does_not_exist)?;
+        Err(Problem::method_not_allowed(self.allow(first)))
+    }
+
+    /// The methods of a path.
+    fn allow(&self, path: &str) -> String {
+        let resources = self.resources.iter().filter(|resource| resource.path == path);
+        let operations = resources.flat_map(|resource| &resource.operations);
+        operations.map(|operation| operation.method.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// `/api/v2`; empty for the face without a prefix.
@@ -218,11 +226,5 @@ impl Operation {
                 BodyBounds::KNOWN
             }
         }
-    }
-}
-
-impl Resource {
-    fn allow(&self) -> String {
-        self.operations.iter().map(|operation| operation.method.as_str()).collect::<Vec<_>>().join(", ")
     }
 }

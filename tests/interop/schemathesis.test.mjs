@@ -21,13 +21,12 @@ const SEED = 20300101;
  * - `positive_data_acceptance`: what the document allows can still be refused, such as a date in the past or the id of nothing.
  * - `negative_data_rejection`: more is accepted than the document says, as published clients send it: null for a flag, an empty text for no date.
  * - `missing_required_header`: no operation has one.
- * - `allow_header_conformance`: `Allow` at `/v1` has the methods of one scope only, where two scopes share a path.
  * - `use_after_free`, `ensure_resource_availability`: they follow links between operations, and the document has none.
  * - `object_level_authorization`: it needs a second identity at the same node.
  */
 const CHECKS = [
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance", "response_schema_conformance",
-    "ignored_auth", "unsupported_method",
+    "ignored_auth", "unsupported_method", "allow_header_conformance",
 ];
 /** Last as long as their requests: two lines of JSON, and the second one when the sender leaves. */
 const STREAMS = ["/api/enlace/v1/Files/Direct", "/api/enlace/v1/Codes"];
