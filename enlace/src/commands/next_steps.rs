@@ -54,7 +54,7 @@ impl NextSteps<'_> {
         let take_back = match token.is_ephemeral {
             _ if self.served_by == ServedBy::Alone => "to revoke it, end this command".to_owned(),
             true => format!("to revoke it, delete the file: enlace files delete {file}{options}"),
-            false => format!("to revoke it: enlace tokens delete {}{options}", token.id),
+            false => format!("to revoke it: enlace tokens revoke {}{options}", token.id),
         };
         let mut lines = vec![served_by, self.receiver(), format!("  enlace receive '{}'", passed_on.reference)];
         if passed_on.is_direct && passed_on.for_others {
@@ -135,7 +135,7 @@ mod tests {
             "serving until Ctrl-C; to continue later: enlace serve --data-dir d\n\
              to receive it on this machine with enlace:\n  \
                enlace receive 'http://localhost:4710/r/x#y'\n\
-             to revoke it: enlace tokens delete TOKabcdefghijklmno12 --data-dir d"
+             to revoke it: enlace tokens revoke TOKabcdefghijklmno12 --data-dir d"
         );
         assert!(lines(&token, ServedBy::Other(7)).starts_with("process 7 serves it"));
         let watched = Token { notify: Some(Notify::Each), ..token.clone() };

@@ -165,7 +165,7 @@ fn people_see_reference_expiry_address_and_key_file_and_no_qr_code_without_a_ter
     let mut talk = String::new();
     child.stderr.take().unwrap().read_to_string(&mut talk).unwrap();
     assert!(!talk.contains('\u{2580}') && talk.contains("enlace receive 'http://localhost:"), "{talk}");
-    for step in ["to continue later: enlace serve --data-dir d", "to revoke it: enlace tokens delete TOK"] {
+    for step in ["to continue later: enlace serve --data-dir d", "to revoke it: enlace tokens revoke TOK"] {
         assert!(talk.contains(step), "{step} in {talk}");
     }
     assert!(child.wait().unwrap().success());
