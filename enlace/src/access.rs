@@ -275,7 +275,7 @@ impl Access {
         match self {
             Self::Here(node) => {
                 node.runtime.files().check_terms(request).await?;
-                match request.notify {
+                match request.terms.notify {
                     None | Some(Notify::None) => Ok(()),
                     Some(_) => Ok(node.runtime.tokens().check_uses_are_told().await?),
                 }

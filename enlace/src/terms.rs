@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use runtime::dto::{MaxDownloads, TokenLabel};
-use runtime::facade::CreateTokenForFile;
+use runtime::facade::{CreateTokenForFile, NewTerms};
 use runtime::{Address, ErrorCode, Timestamp};
 
 use crate::failure::Failure;
@@ -79,11 +79,12 @@ impl TermsOptions {
             ephemeral,
             for_identity,
             password_protection,
-            label: self.label.clone(),
-            not_before: self.not_before,
-            max_downloads: self.max_downloads,
-            strict_uses: false,
-            notify: None,
+            terms: NewTerms {
+                label: self.label.clone(),
+                not_before: self.not_before,
+                max_downloads: self.max_downloads,
+                ..NewTerms::default()
+            },
         };
         Ok(Terms { request, never })
     }

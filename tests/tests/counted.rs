@@ -5,7 +5,7 @@ use enlace_tests::{Backbone, Fate, Node, World, http, refusal};
 use futures_util::future::join_all;
 use hyper::{Method, StatusCode};
 use runtime::dto::{Token, TokenStatus, TokenTerms};
-use runtime::facade::CreateTokenForFile;
+use runtime::facade::{CreateTokenForFile, NewTerms};
 
 const EXHAUSTED: &str = "error.platform.token.exhausted";
 const NOT_SUPPORTED: &str = "error.runtime.notSupported";
@@ -13,7 +13,8 @@ const SERVICES: &str = "/api/enlace/v1/TokenServices";
 const RECEIVERS: usize = 8;
 
 fn at_most(number: u64) -> CreateTokenForFile {
-    CreateTokenForFile { max_downloads: Some(number.try_into().unwrap()), ..CreateTokenForFile::default() }
+    let max_downloads = Some(number.try_into().unwrap());
+    CreateTokenForFile { terms: NewTerms { max_downloads, ..NewTerms::default() }, ..CreateTokenForFile::default() }
 }
 
 async fn shared(world: &World, backbone: &Backbone, terms: CreateTokenForFile) -> (Node, Token) {

@@ -157,7 +157,7 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         share_direct::check(&source, format)?;
     }
     let mut terms = args.terms.read(time::now())?;
-    terms.request.notify = args.notify.then_some(Notify::Each);
+    terms.request.terms.notify = args.notify.then_some(Notify::Each);
     let source = source.named(args.name.as_deref(), context.output);
     let files = source.manifest().map(files_of);
     let mut plan = context.plan(configuration, &args.node)?;

@@ -10,7 +10,7 @@ use runtime::Timestamp;
 use runtime::dto::{
     ChangedToken, MaxDownloads, Notify, Token, TokenDelivery, TokenLabel, TokenPath, TokenStatus, TokenTerms,
 };
-use runtime::facade::{CreateOwnToken, CreateTokenForFile, FindTokens, UpdateToken};
+use runtime::facade::{CreateOwnToken, CreateTokenForFile, FindTokens, NewTerms, UpdateToken};
 use serde_json::{Value, json};
 
 use super::token_list::{TokenListArgs, query};
@@ -256,7 +256,7 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
 async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
     let content = args.content.as_deref().map(read_content).transpose()?;
     let Terms { request, never } = args.terms.read(time::now())?;
-    let request = CreateTokenForFile { notify: args.notify, ..request };
+    let request = CreateTokenForFile { terms: NewTerms { notify: args.notify, ..request.terms }, ..request };
     let own = match (content, request.expires_at.or(never.then_some(Timestamp::NEVER))) {
         (Some(content), Some(expires_at)) => Some(own_token(content, expires_at, request.clone())),
         (Some(_), None) => {
@@ -282,11 +282,7 @@ fn own_token(content: Value, expires_at: Timestamp, terms: CreateTokenForFile) -
         ephemeral: terms.ephemeral,
         for_identity: terms.for_identity,
         password_protection: terms.password_protection,
-        label: terms.label,
-        not_before: terms.not_before,
-        max_downloads: terms.max_downloads,
-        strict_uses: terms.strict_uses,
-        notify: terms.notify,
+        terms: terms.terms,
     }
 }
 

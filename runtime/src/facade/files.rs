@@ -16,7 +16,7 @@ use crate::code::ErrorCode;
 use crate::config::{Secret, serialize_in_clear};
 use crate::core::place;
 use crate::delivery::learn;
-use crate::dto::{File, MaxDownloads, Notify, PasswordProtection, Token, TokenLabel};
+use crate::dto::{File, PasswordProtection, Token};
 use crate::event::Event;
 use crate::file::{
     self, ContentFormat, EarlyShare, FileReader, FileRecord, FileWriter, Found, GrowingFile, GrowingReader, NewContent,
@@ -106,34 +106,9 @@ pub struct CreateTokenForFile {
     /// What loading it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_protection: Option<PasswordProtection>,
-    /// A note for this identity, kept on this device beside the token. One that is not stored has it in this answer only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<TokenLabel>,
-    /// From when on others can load it; before its expiry. Needs a backbone with terms.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_before: Option<Timestamp>,
-    /// How often others can load it. Needs a backbone with terms, which counts also if the token is not stored here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_downloads: Option<MaxDownloads>,
-    /// With [`max_downloads`](Self::max_downloads): whether a use counts as soon as it is begun, so that it is never given back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub strict_uses: bool,
-    /// Of which uses this identity is told, on this device; of none if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notify: Option<Notify>,
-}
-
-impl CreateTokenForFile {
     /// What is beyond the published protocol.
-    pub(super) fn terms(&self) -> NewTerms {
-        NewTerms {
-            label: self.label.clone(),
-            not_before: self.not_before,
-            max_downloads: self.max_downloads,
-            strict_uses: self.strict_uses,
-            notify: self.notify,
-        }
-    }
+    #[serde(flatten)]
+    pub terms: NewTerms,
 }
 
 /// What the published connectors do.
@@ -396,7 +371,7 @@ impl FilesFacade {
     /// # Errors
     /// [`Error::NotSupported`], and the backbone's errors.
     pub async fn check_terms(&self, request: &CreateTokenForFile) -> Result<()> {
-        token::check_enforced(&self.node.core, &request.terms()).await
+        token::check_enforced(&self.node.core, &request.terms).await
     }
 
     /// Creates a token by which others load the file. Each call makes a new one.
@@ -445,7 +420,7 @@ impl FilesFacade {
         request: CreateTokenForFile,
     ) -> Result<Token> {
         let new = NewToken {
-            terms: request.terms(),
+            terms: request.terms,
             replaces: None,
             content: TokenJson::from(&content),
             expires_at: request.expires_at.unwrap_or(expires_at),

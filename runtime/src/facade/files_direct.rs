@@ -48,8 +48,8 @@ impl FilesFacade {
         for expires_at in [new.expires_at, expires_at] {
             check_future(expires_at, &*core.clock)?;
         }
-        check_beginning(terms.not_before, expires_at)?;
-        let new_terms = terms.terms();
+        check_beginning(terms.terms.not_before, expires_at)?;
+        let new_terms = terms.terms;
         let password = terms.password_protection.map(NewPassword::check).transpose()?.map(NewPassword::protect);
         new.expires_at = expires_at;
         new.check_metadata()?;

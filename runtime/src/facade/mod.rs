@@ -42,6 +42,7 @@ pub use tokens_terms::UpdateToken;
 pub use crate::file::{ContentFormat, EarlyShare, FileReader, FileWriter, GrowingFile, GrowingReader, NewContent};
 pub use crate::file::{Observer, Phase, Progress, SeveralFiles, StartedUpload, VerifiedContent};
 pub use crate::query::{Ownership, Parameters};
+pub use crate::token::NewTerms;
 
 /// What facades share: the core, and what runs above it. Nothing below the facades knows it.
 pub(crate) struct Node {

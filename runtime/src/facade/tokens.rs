@@ -10,7 +10,7 @@ use super::Node;
 use super::list::List;
 use crate::config::{Secret, serialize_in_clear};
 use crate::core::{Core, place};
-use crate::dto::{MaxDownloads, Notify, PasswordProtection, Token, TokenLabel};
+use crate::dto::{PasswordProtection, Token};
 use crate::event::Event;
 use crate::held;
 use crate::logging::short;
@@ -38,21 +38,9 @@ pub struct CreateOwnToken {
     /// What loading it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_protection: Option<PasswordProtection>,
-    /// A note for this identity, kept on this device beside the token. One that is not stored has it in this answer only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<TokenLabel>,
-    /// From when on others can load it; before its expiry. Needs a backbone with terms.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_before: Option<Timestamp>,
-    /// How often others can load it. Needs a backbone with terms, which counts also if the token is not stored here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_downloads: Option<MaxDownloads>,
-    /// With [`max_downloads`](Self::max_downloads): whether a use counts as soon as it is begun, so that it is never given back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub strict_uses: bool,
-    /// Of which uses this identity is told, on this device; of none if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notify: Option<Notify>,
+    /// What is beyond the published protocol.
+    #[serde(flatten)]
+    pub terms: NewTerms,
 }
 
 impl CreateOwnToken {
@@ -65,22 +53,7 @@ impl CreateOwnToken {
             ephemeral: false,
             for_identity: None,
             password_protection: None,
-            label: None,
-            not_before: None,
-            max_downloads: None,
-            strict_uses: false,
-            notify: None,
-        }
-    }
-
-    /// What is beyond the published protocol.
-    pub(super) fn terms(&self) -> NewTerms {
-        NewTerms {
-            label: self.label.clone(),
-            not_before: self.not_before,
-            max_downloads: self.max_downloads,
-            strict_uses: self.strict_uses,
-            notify: self.notify,
+            terms: NewTerms::default(),
         }
     }
 }
@@ -120,7 +93,7 @@ impl TokensFacade {
     pub async fn create_own_token(&self, request: CreateOwnToken) -> Result<Token> {
         check_future(request.expires_at, &*self.node.core.clock)?;
         let new = NewToken {
-            terms: request.terms(),
+            terms: request.terms,
             replaces: None,
             password: request.password_protection.map(NewPassword::check).transpose()?,
             content: TokenJson::check(request.content, self.node.core.config.backbone.max_token_content)?,

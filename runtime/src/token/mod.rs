@@ -13,5 +13,6 @@ pub(crate) use self::create::{NewToken, Replaced, check_beginning, check_enforce
 pub(crate) use self::load::{load, stored, unreadable_reference};
 pub(crate) use self::password::NewPassword;
 pub(crate) use self::record::TokenRecord;
-pub(crate) use self::settings::{NewTerms, Rotation, TokenSettings};
+pub use self::settings::NewTerms;
+pub(crate) use self::settings::{Rotation, TokenSettings};
 pub(crate) use self::terms::{Ending, Revocation};

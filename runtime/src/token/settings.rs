@@ -20,18 +20,24 @@ use crate::store::{Batch, StoreError, View, collection};
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// What a creator settles for a new token beyond the published protocol.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct NewTerms {
-    /// A note for the creator.
-    pub(crate) label: Option<TokenLabel>,
-    /// From when on others can load it.
-    pub(crate) not_before: Option<Timestamp>,
-    /// How often it can be used.
-    pub(crate) max_downloads: Option<MaxDownloads>,
-    /// Whether a use counts as soon as it is leased.
-    pub(crate) strict_uses: bool,
-    /// Of which uses the creator is told.
-    pub(crate) notify: Option<Notify>,
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewTerms {
+    /// A note for this identity, kept on this device beside the token. One that is not stored has it in this answer only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<TokenLabel>,
+    /// From when on others can load it; before its expiry. Needs a backbone with terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// How often others can load it. Needs a backbone with terms, which counts also if the token is not stored here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_downloads: Option<MaxDownloads>,
+    /// With [`max_downloads`](Self::max_downloads): whether a use counts as soon as it is begun, so that it is never given back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict_uses: bool,
+    /// Of which uses this identity is told, on this device; of none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
 }
 
 impl NewTerms {

@@ -9,7 +9,8 @@ use backbone_mock::fault::{Fault, Gate, Matching};
 use http::Method;
 use runtime::dto::{Notify, Password, PasswordLocation, PasswordProtection, Token, TokenPath, TokenStatus, TokenTerms};
 use runtime::facade::{
-    CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, NewContent, Ownership, UpdateToken, UploadOwnFile,
+    CreateOwnToken, CreateTokenForFile, LoadFile, LoadPeerToken, NewContent, NewTerms, Ownership, UpdateToken,
+    UploadOwnFile,
 };
 use runtime::{Event, ManualClock, Runtime, Timestamp, TokenId};
 use serde_json::{Value, json};
@@ -461,7 +462,8 @@ async fn only_own_tokens_that_are_known_here_have_terms() {
 fn counted(world: &World, most: u64) -> CreateOwnToken {
     let max_downloads = Some(most.try_into().unwrap());
     let label = Some("for Bob".parse().unwrap());
-    CreateOwnToken { max_downloads, label, notify: Some(Notify::Each), ..own_token(json!({}), world.at(60)) }
+    let terms = NewTerms { max_downloads, label, notify: Some(Notify::Each), ..NewTerms::default() };
+    CreateOwnToken { terms, ..own_token(json!({}), world.at(60)) }
 }
 
 #[tokio::test]
@@ -491,7 +493,10 @@ async fn a_counted_token_is_given_out_as_often_as_its_limit_says_and_shows_its_s
 async fn a_token_is_not_given_out_before_its_beginning_which_comes_before_its_end() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
-    let from = |second| CreateOwnToken { not_before: Some(world.at(second)), ..own_token(json!({}), world.at(60)) };
+    let from = |second| CreateOwnToken {
+        terms: NewTerms { not_before: Some(world.at(second)), ..NewTerms::default() },
+        ..own_token(json!({}), world.at(60))
+    };
     let refusal = alice.tokens().create_own_token(from(60)).await.unwrap_err();
     assert_eq!(refusal.to_string(), "'notBefore' must be before 'expiresAt'");
     let token = alice.tokens().create_own_token(from(30)).await.unwrap();
@@ -511,7 +516,8 @@ async fn what_a_backbone_cannot_enforce_is_refused_before_a_token_is_made() {
     assert_eq!(refusal.code(), "error.runtime.notSupported");
     assert!(refusal.to_string().contains("maxDownloads"), "{refusal}");
     assert!(alice.tokens().tokens(Ownership::Own, &[]).unwrap().collect().await.unwrap().is_empty());
-    let noted = CreateOwnToken { max_downloads: None, ..counted(&world, 1) };
+    let mut noted = counted(&world, 1);
+    noted.terms.max_downloads = None;
     assert!(alice.tokens().create_own_token(noted).await.unwrap().label.is_some(), "a label needs no backbone");
 }
 
@@ -563,7 +569,8 @@ async fn a_use_is_committed_when_the_file_was_read_to_its_end() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);
     let uploaded = alice.files().upload_own_file(file("a", "content")).await.unwrap();
-    let limited = CreateTokenForFile { max_downloads: Some(2.try_into().unwrap()), ..stored() };
+    let terms = NewTerms { max_downloads: Some(2.try_into().unwrap()), ..NewTerms::default() };
+    let limited = CreateTokenForFile { terms, ..stored() };
     let token = alice.files().create_token_for_file(&uploaded.id, limited).await.unwrap();
     let request = LoadFile { reference: token.reference.url.clone(), password: None };
     bob.files().get_or_load_file(request.clone()).await.unwrap();

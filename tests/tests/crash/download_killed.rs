@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use enlace_tests::{Backbone, Node, Process, World};
-use runtime::facade::{ContentFormat, CreateTokenForFile, UploadOwnFile};
+use runtime::facade::{ContentFormat, CreateTokenForFile, NewTerms, UploadOwnFile};
 use transport::content::CHUNK_LENGTH;
 
 use crate::chance::Chance;
@@ -54,7 +54,10 @@ async fn share(alice: &Node, content: &[u8]) -> String {
     let request = UploadOwnFile::new(source, "sent.bin".parse().unwrap(), "application/octet-stream".parse().unwrap());
     let file = alice.upload_with(UploadOwnFile { format: ContentFormat::V2, ..request }).await.unwrap();
     let max_downloads = Some(1.try_into().unwrap());
-    let terms = CreateTokenForFile { max_downloads, ..CreateTokenForFile::default() };
+    let terms = CreateTokenForFile {
+        terms: NewTerms { max_downloads, ..NewTerms::default() },
+        ..CreateTokenForFile::default()
+    };
     alice.share_as(&file, terms).await.unwrap().reference.url
 }
 

@@ -3,7 +3,7 @@
 use enlace_tests::{PeerClaimant, client, refusal};
 use futures_util::future::join_all;
 use runtime::dto::{Token, TokenPath, TokenStatus};
-use runtime::facade::{ContentFormat, CreateTokenForFile, UploadOwnFile};
+use runtime::facade::{ContentFormat, CreateTokenForFile, NewTerms, UploadOwnFile};
 use runtime::source::Source;
 use runtime::{MediaType, Path};
 use transport::access::ClaimEnd;
@@ -23,7 +23,10 @@ impl Pair {
     /// A token of the file that can be used so often, and a reference that says where the sharer is.
     async fn limited(&self, limit: u64) -> (Token, String) {
         let max_downloads = Some(limit.try_into().unwrap());
-        let terms = CreateTokenForFile { max_downloads, ..CreateTokenForFile::default() };
+        let terms = CreateTokenForFile {
+            terms: NewTerms { max_downloads, ..NewTerms::default() },
+            ..CreateTokenForFile::default()
+        };
         let token = self.sharer().share_as(&self.file, terms).await.unwrap();
         let reference = self.dialable(&token.reference.url);
         (token, reference)
@@ -81,7 +84,11 @@ async fn a_direct_share_is_counted_by_its_node_while_the_backbone_is_away() {
     std::fs::write(&path, &pair.content).unwrap();
     let mimetype = MediaType::of_header(Some("application/octet-stream"));
     let request = UploadOwnFile::from_source(Source::file(&path).unwrap(), "a.bin".parse().unwrap(), mimetype);
-    let terms = CreateTokenForFile { max_downloads: Some(1_u64.try_into().unwrap()), ..CreateTokenForFile::default() };
+    let max_downloads = Some(1_u64.try_into().unwrap());
+    let terms = CreateTokenForFile {
+        terms: NewTerms { max_downloads, ..NewTerms::default() },
+        ..CreateTokenForFile::default()
+    };
     let token = pair.sharer().runtime().files().share_directly(request, terms).await.unwrap();
     let reference = pair.dialable(&token.reference.url);
     pair.backbone.line().cut().await;

@@ -8,7 +8,7 @@ use transport::wire::ClaimId;
 
 use super::*;
 use crate::dto::TokenStatus;
-use crate::facade::LoadPeerToken;
+use crate::facade::{LoadPeerToken, NewTerms};
 
 impl World {
     /// A file that is shared without a backbone, and its directory.
@@ -95,7 +95,8 @@ fn counts_of(uses: &Uses, now: Timestamp) -> (u32, u32, Option<u32>) {
 }
 
 pub(in crate::held) fn limited(limit: u64) -> CreateTokenForFile {
-    CreateTokenForFile { max_downloads: Some(limit.try_into().unwrap()), ..CreateTokenForFile::default() }
+    let max_downloads = Some(limit.try_into().unwrap());
+    CreateTokenForFile { terms: NewTerms { max_downloads, ..NewTerms::default() }, ..CreateTokenForFile::default() }
 }
 
 fn stranger(world: &World) -> Channel {
@@ -223,7 +224,7 @@ async fn a_use_that_the_backbone_allocates_is_counted_there_before_anything_is_g
 async fn who_may_not_load_a_token_takes_no_use_of_it() {
     World::run(async |world| {
         world.is_reachable();
-        let direct = CreateTokenForFile { max_downloads: limited(1).max_downloads, ..protected() };
+        let direct = CreateTokenForFile { terms: limited(1).terms, ..protected() };
         let (_directory, direct) = world.shared_directly(direct).await;
         let at_backbone = world.limited_at_the_backbone(protected(), 1).await;
         let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
@@ -252,11 +253,13 @@ async fn who_may_not_load_a_token_takes_no_use_of_it() {
 async fn nothing_is_given_before_its_beginning() {
     World::run(async |world| {
         world.is_reachable();
-        let terms = || CreateTokenForFile { not_before: in_hours(world, 1), ..limited(1) };
+        let from = |not_before| NewTerms { not_before, ..limited(1).terms };
+        let terms = || CreateTokenForFile { terms: from(in_hours(world, 1)), ..limited(1) };
         let (directory, direct) = world.shared_directly(terms()).await;
         let later = world.shared(CreateTokenForFile::default()).await;
         world.use_within(&later.id, in_hours(world, 1), false).await;
-        let never = CreateTokenForFile { not_before: in_hours(world, 2), expires_at: in_hours(world, 2), ..limited(1) };
+        let end = in_hours(world, 2);
+        let never = CreateTokenForFile { terms: from(end), expires_at: end, ..limited(1) };
         let source = directory.path().join("source");
         let refused = world.files().share_directly(direct_request(&source), never).await.unwrap_err();
         assert!(refused.to_string().contains("notBefore"), "{refused}");
