@@ -4,6 +4,7 @@
 //! is answered. [`Uses`] counts how often a token is used. Whoever holds tokens decides by these rules: the backbone, and a node that
 //! serves its own.
 
+mod claim_text;
 mod guesses;
 mod ledger;
 mod uses;

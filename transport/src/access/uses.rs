@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::claim_text;
 use crate::wire::backbone::token_terms::LEASE_SECONDS;
 use crate::wire::{ClaimId, Timestamp};
 
@@ -47,20 +48,21 @@ pub struct Uses {
     committed: u32,
     /// In the order in which they were made; at most [`MAX_CLAIMS`], without a limit at most [`MAX_CLAIMS_WITHOUT_LIMIT`] after the
     /// next one.
+    #[serde(with = "claim_text")]
     claims: Vec<Remembered>,
 }
 
 /// A claim, its lease unless it counts already, and what is known of it since it does. Earlier versions did not store the latter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered(ClaimId, Option<Open>, #[serde(default)] Option<Counted>);
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Remembered(pub(super) ClaimId, pub(super) Option<Open>, #[serde(default)] pub(super) Option<Counted>);
 
 /// When a lease ends, and whether content was sent under it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Open(Timestamp, bool);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) struct Open(pub(super) Timestamp, pub(super) bool);
 
 /// Since when a claim counts, and whether content was sent under it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Counted(Timestamp, bool);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) struct Counted(pub(super) Timestamp, pub(super) bool);
 
 /// A claim that may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
