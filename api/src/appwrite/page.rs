@@ -63,7 +63,7 @@ fn page(status: StatusCode, title: &str, body: &str) -> Reply {
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"robots\" content=\"noindex\">\n\
          <meta name=\"referrer\" content=\"strict-origin\">\n<title>{title}</title>\n\
-         <style>body{{font:1rem system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem}}button{{font:inherit;padding:.5rem 1.5rem}}</style>\n\
+         <style>:root{{color-scheme:light dark}}body{{font:1rem system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem}}button{{font:inherit;padding:.5rem 1.5rem}}</style>\n\
          <h1>{title}</h1>\n{body}\n</html>\n"
     );
     let reply = Reply::bytes(status, HTML, text.into()).with(header::CACHE_CONTROL, NOT_KEPT);
