@@ -11,13 +11,32 @@ use transport::wire::{ByteText, ClaimId, Timestamp, TokenId};
 
 use crate::{NewIdentity, client};
 
-/// Claimants at the same time.
-const CLAIMANTS: usize = 12;
-/// Uses of the token.
-const LIMIT: u32 = 80;
+/// Permits that nobody can wait for more of.
+const ENOUGH_PROGRESS: usize = 1 << 16;
+
+/// How many claim how many uses.
+#[derive(Debug, Clone, Copy)]
+pub struct Contest {
+    claimants: usize,
+    uses: u32,
+}
+
+impl Contest {
+    /// A few claimants, each of which uses the token several times.
+    const MANY_USES: Self = Self { claimants: 12, uses: 80 };
+    /// All want the only use.
+    const ONE_USE: Self = Self { claimants: 64, uses: 1 };
+
+    /// They take turns.
+    #[must_use]
+    pub fn of_round(round: usize) -> Self {
+        if round.is_multiple_of(2) { Self::MANY_USES } else { Self::ONE_USE }
+    }
+}
 
 /// A token with a limit that several claimants use up.
 pub struct Claimants {
+    contest: Contest,
     credentials: DeviceCredentials,
     token: TokenId,
     promised: Vec<Promised>,
@@ -40,23 +59,25 @@ impl Claimants {
     ///
     /// # Panics
     /// If the backbone does not create them.
-    pub async fn new(url: &str) -> Self {
+    pub async fn new(url: &str, contest: Contest) -> Self {
         let client = client(url);
         let credentials = NewIdentity::create(&client).await.credentials;
         let content = Some(ByteText(b"content".to_vec()));
         let token = CreateToken { content, expires_at: Timestamp::NEVER, for_identity: None, password: None };
-        let new = CreateTokenWithTerms { token, not_before: None, max_uses: Some(LIMIT), strict_uses: false };
+        let new = CreateTokenWithTerms { token, not_before: None, max_uses: Some(contest.uses), strict_uses: false };
         let created = client.login(credentials.clone()).create_token_with_terms(&new).await;
-        Self { credentials, token: created.expect("the backbone creates tokens").id, promised: Vec::new() }
+        let token = created.expect("the backbone creates tokens").id;
+        Self { contest, credentials, token, promised: Vec::new() }
     }
 
     /// Claims, reads, commits and releases until there is no answer, no use is left, or `is_over` is set. `progress` gets a permit
-    /// for each acknowledgement.
+    /// for each acknowledgement, and enough for everybody at the end.
     pub async fn use_up(&mut self, url: &str, progress: &Semaphore, is_over: &AtomicBool) {
         let client = client(url);
-        let claimants = (0..CLAIMANTS).map(|number| self.claimant(&client, number, progress, is_over));
+        let claimants = (0..self.contest.claimants).map(|number| self.claimant(&client, number, progress, is_over));
         let promised = join_all(claimants).await;
         self.promised.extend(promised.into_iter().flatten());
+        progress.add_permits(ENOUGH_PROGRESS);
     }
 
     /// How much was acknowledged.
@@ -94,7 +115,7 @@ impl Claimants {
     /// # Errors
     /// What is not.
     pub async fn check(&self, url: &str) -> Result<(), String> {
-        let (client, before) = (client(url), self.terms(url).await?);
+        let (client, before, limit) = (client(url), self.terms(url).await?, self.contest.uses);
         let count = |is: fn(&Promised) -> bool| {
             u32::try_from(self.promised.iter().filter(|it| is(it)).count()).unwrap_or(u32::MAX)
         };
@@ -102,8 +123,8 @@ impl Claimants {
         if !(committed..=asked).contains(&before.committed_uses) {
             return Err(format!("{committed} uses were committed, {asked} asked, and {before:?}"));
         }
-        if before.committed_uses + before.leased_uses > LIMIT {
-            return Err(format!("more than {LIMIT} uses: {before:?}"));
+        if before.committed_uses + before.leased_uses > limit {
+            return Err(format!("more than {limit} uses: {before:?}"));
         }
         for promised in &self.promised {
             promised.check(&client, &self.token).await?;
@@ -117,12 +138,12 @@ impl Claimants {
 
     /// What is left is given to others, and no more.
     async fn check_the_rest(&self, client: &Client, terms: TokenTerms) -> Result<(), String> {
-        let mut used = terms.committed_uses + terms.leased_uses;
+        let (mut used, limit) = (terms.committed_uses + terms.leased_uses, self.contest.uses);
         loop {
             match client.claimed_token(&self.token, &new_claim_id(), None).await {
-                Ok(_) if used < LIMIT => used += 1,
-                Err(error) if error.is_exhausted() && used == LIMIT => return Ok(()),
-                outcome => return Err(format!("with {used} of {LIMIT} uses another one gets {outcome:?}")),
+                Ok(_) if used < limit => used += 1,
+                Err(error) if error.is_exhausted() && used == limit => return Ok(()),
+                outcome => return Err(format!("with {used} of {limit} uses another one gets {outcome:?}")),
             }
         }
     }

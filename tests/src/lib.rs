@@ -40,7 +40,7 @@ mod tree;
 mod world;
 
 pub use backbone::{Backbone, OAUTH_CLIENT};
-pub use claims::Claimants;
+pub use claims::{Claimants, Contest};
 pub use clock::WorldClock;
 pub use family::Family;
 pub use fate::{Answer, Exchange, Fate, Gate};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use enlace_tests::{Claimants, OAUTH_CLIENT, Process, World};
+use enlace_tests::{Claimants, Contest, OAUTH_CLIENT, Process, World};
 use tokio::sync::Semaphore;
 
 use crate::chance::Chance;
@@ -18,7 +18,7 @@ async fn a_killed_backbone_gives_no_use_twice_and_loses_none() {
     let mut acknowledged = 0;
     for round in 0..rounds() {
         let (progress, is_over) = (Semaphore::new(0), AtomicBool::new(false));
-        let mut claimants = Claimants::new(&url(&server)).await;
+        let mut claimants = Claimants::new(&url(&server), Contest::of_round(round)).await;
         let address = url(&server);
         let kill = async {
             chance.right_moment(&progress).await;

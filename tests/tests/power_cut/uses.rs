@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use enlace_tests::power::{Chance, Machine, Shim};
-use enlace_tests::{Claimants, OAUTH_CLIENT, World};
+use enlace_tests::{Claimants, Contest, OAUTH_CLIENT, World};
 use tokio::sync::Semaphore;
 
 use crate::site::random_tear;
@@ -24,7 +24,7 @@ async fn play(terms: &Terms) -> Result<usize, Loss> {
     let mut url = backbone.start().await?;
     for round in 0..terms.rounds {
         let (progress, is_over) = (Semaphore::new(0), AtomicBool::new(false));
-        let mut claimants = Claimants::new(&url).await;
+        let mut claimants = Claimants::new(&url, Contest::of_round(round)).await;
         let cut = async {
             let enough = chance.below(MOST_PROGRESS) as u32;
             if let Ok(Ok(permits)) = tokio::time::timeout(LONGEST_WAIT, progress.acquire_many(enough)).await {
