@@ -18,11 +18,11 @@ use yamux::{Config, Connection, ConnectionError, DEFAULT_CREDIT, Mode, Stream};
 /// carries some half of it in each round trip: 186 MB/s were measured over one of 60 ms, and 112 MB/s with half of this.
 pub(crate) const WINDOW_GROWTH: usize = 32 * 1024 * 1024;
 
-/// Bytes of a frame that is sent. With its header it fills one message of Noise, so each takes one system call and one wake-up.
-const FRAME_LENGTH: usize = NOISE_PAYLOAD - FRAME_HEADER;
+/// Bytes of a frame that is sent. With its header it is one message, so each takes one system call and one wake-up.
+const FRAME_LENGTH: usize = MESSAGE_LENGTH - FRAME_HEADER;
 
-/// What libp2p puts into one message of Noise.
-const NOISE_PAYLOAD: usize = 65_535 - 1024;
+/// Bytes that are encrypted and sent at once: what libp2p puts into one message of Noise. Four records of TLS have them.
+pub(crate) const MESSAGE_LENGTH: usize = 65_535 - 1024;
 
 /// Length of the header of a frame.
 const FRAME_HEADER: usize = 12;
