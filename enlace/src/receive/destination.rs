@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::kept::Kept;
 use super::name::{SafeName, safe_name};
+use super::storing::Storing;
 use super::writing::{PIECE, Writing, Written};
 use crate::code::Kind;
 use crate::failure::{Failure, reason};
@@ -160,9 +161,10 @@ impl Destination {
         let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
         let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
         let unwritable = |error: &std::io::Error| self.unwritable(error);
-        let (file, bytes, sha256) = copy(reader, handle, Arrived::nothing(), length, progress, unwritable).await?;
+        let (file, bytes, sha256) =
+            copy(reader, Storing::new(handle), Arrived::nothing(), length, progress, unwritable).await?;
         // Here it keeps no thread of the runtime; publishing finds nothing left to synchronize.
-        tokio::fs::File::from_std(file).sync_all().await.map_err(|error| self.unwritable(&error))?;
+        stored(file).await.map_err(|error| self.unwritable(&error))?;
         self.publish(temporary)?;
         Ok(self.saved(bytes, sha256, 0))
     }
@@ -184,11 +186,10 @@ impl Destination {
         let mut handle = partial.file().try_clone().map_err(|error| self.unwritable(&error))?;
         handle.seek(SeekFrom::Start(resumed)).map_err(|error| self.unwritable(&error))?;
         let unwritable = |error: &std::io::Error| self.unwritable(error);
-        let (file, bytes, sha256) = copy(reader, handle, arrived, length, progress, unwritable).await?;
-        let file = tokio::fs::File::from_std(file);
+        let (file, bytes, sha256) = copy(reader, Storing::new(handle), arrived, length, progress, unwritable).await?;
         // More may be there of an earlier run than of the file.
-        file.set_len(bytes).await.map_err(|error| self.unwritable(&error))?;
-        file.sync_all().await.map_err(|error| self.unwritable(&error))?;
+        partial.file().set_len(bytes).map_err(|error| self.unwritable(&error))?;
+        stored(file).await.map_err(|error| self.unwritable(&error))?;
         partial.set_mode(self.final_mode()).map_err(|error| self.unwritable(&error))?;
         partial.publish(&self.path, self.existing()).map_err(|error| self.unpublished(&error))?;
         Ok(self.saved(bytes, sha256, resumed))
@@ -264,6 +265,11 @@ pub(super) fn unwritable(destination: &Path, file: &Path, error: &std::io::Error
     }
 }
 
+/// Waits until a file is stored.
+async fn stored(file: Storing) -> std::io::Result<()> {
+    tokio::task::spawn_blocking(move || file.finish().map(drop)).await.map_err(std::io::Error::other)?
+}
+
 /// Copies what is left of a content, which has `length` bytes if that is known. Returns how many there are in all, and their
 /// SHA-256 in lower-case hex, with the writer.
 async fn copy<W: Write + Send + 'static>(
@@ -291,7 +297,11 @@ async fn copy<W: Write + Send + 'static>(
     };
     // What has arrived is kept for a later run, also if no more does.
     let Written { writer, hash } = writing.finish().await.map_err(|error| unwritable(&error))?;
-    end?;
+    if let Err(failure) = end {
+        // It may wait for the disk.
+        let _ = tokio::task::spawn_blocking(move || drop(writer)).await;
+        return Err(failure);
+    }
     match length {
         Some(length) if bytes != length => {
             Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}")))

@@ -12,6 +12,7 @@ mod partial;
 pub(crate) mod place;
 mod reading;
 mod reference;
+mod storing;
 mod tree;
 mod tree_content;
 mod writing;

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod alive;
+mod read_buffers;
 #[cfg(test)]
 mod tests;
 
@@ -11,23 +12,20 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout_at;
 use transport::peer::{
-    Answer, Content, ContentHeader, Conversation, Fetch, Fetched, Now, PIECE_LENGTH, PeerError, Piece, Refusal,
-    STALL_LIMIT, Side,
+    Answer, Content, ContentHeader, Conversation, Fetch, Fetched, Now, PeerError, Piece, Refusal, STALL_LIMIT, Side,
 };
 
 pub(crate) use self::ahead::ReadAhead;
 pub(crate) use self::alive::{Line, while_alive};
+use self::read_buffers::ReadBuffers;
 use crate::clock::Clock;
 
 /// Bytes of messages that are read at once.
 const READ_LENGTH: usize = 16 * 1024;
-
-/// Bytes of a content that are read at once, about a frame of yamux. The room for them is filled with zeros each time.
-const CONTENT_LENGTH: usize = 64 * 1024;
 
 /// A stream between two peers. Dropping it resets it, unless it was shut down.
 pub(crate) trait Link: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -167,7 +165,7 @@ pub(crate) struct Incoming<L> {
     stream: L,
     fetch: Fetch,
     header: ContentHeader,
-    buffer: BytesMut,
+    buffers: ReadBuffers,
     time: Time,
 }
 
@@ -183,12 +181,12 @@ impl<L: Link> Incoming<L> {
             // Nothing else is said.
             close(&mut stream, fetch.deadline()).await;
         }
-        let (mut buffer, mut was_heard) = (BytesMut::new(), false);
+        let (mut buffers, mut was_heard) = (ReadBuffers::default(), false);
         loop {
-            let arrived = read(&mut stream, &mut fetch, &mut buffer, &time).await;
+            let arrived = read(&mut stream, &mut fetch, &mut buffers, &time).await;
             was_heard |= !arrived.is_empty();
             match fetch.receive(&arrived, time.now().instant) {
-                Fetched::Header(header) => return Ok(Self { stream, fetch, header, buffer, time }),
+                Fetched::Header(header) => return Ok(Self { stream, fetch, header, buffers, time }),
                 Fetched::Nothing | Fetched::Bytes(..) => {}
             }
             if let Some(Err(error)) = fetch.end() {
@@ -218,7 +216,7 @@ impl<L: Link> Incoming<L> {
                 Some(Err(error)) => return Err(error),
                 None => {}
             }
-            let arrived = read(&mut self.stream, &mut self.fetch, &mut self.buffer, &self.time).await;
+            let arrived = read(&mut self.stream, &mut self.fetch, &mut self.buffers, &self.time).await;
             if let Fetched::Bytes(_, bytes) = self.fetch.receive(&arrived, self.time.now().instant) {
                 debug_assert_eq!(bytes.len(), arrived.len(), "no more is read than is wanted");
                 return Ok(Some(arrived));
@@ -228,20 +226,16 @@ impl<L: Link> Incoming<L> {
 }
 
 /// Reads what is there, at most what is wanted; nothing if the stream or its time ends, which `fetch` is told. Cancel-safe.
-async fn read(stream: &mut impl Link, fetch: &mut Fetch, buffer: &mut BytesMut, time: &Time) -> Bytes {
-    let wanted = fetch.wants();
-    if buffer.capacity() < wanted.min(READ_LENGTH) {
-        buffer.reserve(wanted.max(READ_LENGTH).min(PIECE_LENGTH as usize));
-    }
-    let mut room = (&mut *buffer).limit(wanted.min(CONTENT_LENGTH));
-    let arrived = timeout_at(fetch.deadline().into(), stream.read_buf(&mut room)).await;
+async fn read(stream: &mut impl Link, fetch: &mut Fetch, buffers: &mut ReadBuffers, time: &Time) -> Bytes {
+    let room = buffers.room(fetch.wants());
+    let arrived = timeout_at(fetch.deadline().into(), stream.read(room)).await;
     fetch.tick(time.now().instant);
     match arrived {
-        Ok(Ok(length)) if length > 0 => {}
+        Ok(Ok(length)) if length > 0 => return buffers.filled(length),
         Ok(_) => fetch.cut(),
         Err(_) => {}
     }
-    buffer.split().freeze()
+    Bytes::new()
 }
 
 /// Writes a message and has it leave.

@@ -75,17 +75,20 @@ impl Seed {
 /// Transports to dial and to listen with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transports {
-    /// TCP with Noise and yamux.
+    /// TCP with TLS or Noise, and yamux.
     pub tcp: bool,
     /// QUIC.
     pub quic: bool,
     /// Addresses `/memory/<number>` within this process, for tests.
     pub memory: bool,
+    /// Whether TLS is offered beside Noise over TCP, memory and relays, and proposed first where the processor has instructions for AES. All peers
+    /// understand Noise.
+    pub tls: bool,
 }
 
 impl Default for Transports {
     fn default() -> Self {
-        Self { tcp: true, quic: true, memory: false }
+        Self { tcp: true, quic: true, memory: false, tls: true }
     }
 }
 

@@ -79,13 +79,13 @@ pub enum Role {
 /// What carries a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportKind {
-    /// TCP with Noise and yamux.
+    /// TCP with TLS or Noise, and yamux.
     Tcp,
     /// QUIC.
     Quic,
     /// A channel within this process.
     Memory,
-    /// A stream through a relay, with Noise and yamux end to end.
+    /// A stream through a relay, with TLS or Noise, and yamux, end to end.
     Relay,
 }
 

@@ -1,4 +1,4 @@
-//! Reads from a connection in large pieces. What decrypts Noise asks for 8 KiB at a time, a system call each.
+//! Reads from a connection in large pieces. What decrypts Noise asks for 8 KiB at a time, and TLS for 4 KiB, a system call each.
 
 use std::io;
 use std::pin::Pin;

@@ -35,7 +35,7 @@ impl Cut {
     fn carrier(&self, config: &Config) -> Carrier {
         let cut = self.clone();
         let lines = MemoryTransport::default().map(move |io, _| Line { io, cut: cut.clone() });
-        transport::secured(lines, &config.seed.keypair().unwrap(), &config.limits).unwrap()
+        transport::secured(lines, &config.seed.keypair().unwrap(), config).unwrap()
     }
 }
 

@@ -15,12 +15,13 @@ use libp2p::core::transport::{Boxed, DialOpts, ListenerId, MemoryTransport, Tran
 use libp2p::core::{Transport, upgrade};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId, dns, noise, quic, tcp};
+use libp2p::{Multiaddr, PeerId, dns, quic, tcp};
 
 use crate::address::without_peer;
 use crate::config::Config;
 use crate::connection::OUTGOING_STREAMS;
 use crate::large_reads::LargeReads;
+use crate::security::{Offer, Security};
 use crate::yamux::Multiplexing;
 use crate::{AddressPolicy, Limits, StartError};
 
@@ -61,11 +62,11 @@ pub(crate) fn carrier(config: &Config, key: &Keypair) -> Result<Carrier, StartEr
 fn by_address(config: &Config, key: &Keypair) -> Result<Carrier, StartError> {
     let mut carrier: Carrier = DummyTransport::<(PeerId, StreamMuxerBox)>::new().boxed();
     if config.transports.memory {
-        carrier = either(carrier, secured(MemoryTransport::default(), key, &config.limits)?);
+        carrier = either(carrier, secured(MemoryTransport::default(), key, config)?);
     }
     if config.transports.tcp {
         let tcp = tcp::tokio::Transport::new(tcp::Config::new()).map(|stream, _| given_up_in_time(stream));
-        carrier = either(carrier, secured(tcp, key, &config.limits)?);
+        carrier = either(carrier, secured(tcp, key, config)?);
     }
     if config.transports.quic {
         carrier = either(carrier, quic(key, &config.limits));
@@ -87,8 +88,8 @@ pub(crate) fn either(first: Carrier, second: Carrier) -> Carrier {
     first.or_transport(second).map(|either, _| either.into_inner()).boxed()
 }
 
-/// Noise and yamux over a transport of plain bytes.
-pub(crate) fn secured<T>(plain: T, key: &Keypair, limits: &Limits) -> Result<Carrier, StartError>
+/// TLS or Noise, and yamux, over a transport of plain bytes.
+pub(crate) fn secured<T>(plain: T, key: &Keypair, config: &Config) -> Result<Carrier, StartError>
 where
     T: Transport + Send + Unpin + 'static,
     T::Output: futures_util::AsyncRead + futures_util::AsyncWrite + Send + Unpin + 'static,
@@ -96,11 +97,12 @@ where
     T::Dial: Send + 'static,
     T::ListenerUpgrade: Send + 'static,
 {
-    let noise = noise::Config::new(key).map_err(|_| StartError::Key)?;
+    let offer = if config.transports.tls { Offer::fastest() } else { Offer::NoiseOnly };
+    let security = Security::new(key, offer)?;
     // Yamux ends a connection that has more streams than this, so it is more than two peers that keep the limits ever have.
-    let multiplexing = Multiplexing::new(streams_of_connection(limits));
+    let multiplexing = Multiplexing::new(streams_of_connection(&config.limits));
     let plain = plain.map(|connection, _| LargeReads::new(connection));
-    let secured = plain.upgrade(upgrade::Version::V1Lazy).authenticate(noise).multiplex(multiplexing);
+    let secured = plain.upgrade(upgrade::Version::V1Lazy).authenticate(security).multiplex(multiplexing);
     Ok(secured.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed())
 }
 

@@ -15,14 +15,15 @@ use yamux::{Config, Connection, ConnectionError, DEFAULT_CREDIT, Mode, Stream};
 
 /// Bytes by which the receive windows of all streams of a connection together may grow beyond the 256 KiB that each has. It
 /// costs that much memory where the application is slower than the line. Half of a window is given anew at a time, so one stream
-/// carries some half of it in each round trip: 186 MB/s were measured over one of 60 ms, and 112 MB/s with half of this.
+/// carries some half of it in each round trip: 186 MB/s were measured over one of 60 ms, and 112 MB/s with half of this. More does not fit:
+/// a receiver over such a line takes 45 to 56 MiB with it, of the 64 MiB that it may take.
 pub(crate) const WINDOW_GROWTH: usize = 32 * 1024 * 1024;
 
-/// Bytes of a frame that is sent. With its header it fills one message of Noise, so each takes one system call and one wake-up.
-const FRAME_LENGTH: usize = NOISE_PAYLOAD - FRAME_HEADER;
+/// Bytes of a frame that is sent. With its header it is one message, so each takes one system call and one wake-up.
+const FRAME_LENGTH: usize = MESSAGE_LENGTH - FRAME_HEADER;
 
-/// What libp2p puts into one message of Noise.
-const NOISE_PAYLOAD: usize = 65_535 - 1024;
+/// Bytes that are encrypted and sent at once: what libp2p puts into one message of Noise. Four records of TLS have them.
+pub(crate) const MESSAGE_LENGTH: usize = 65_535 - 1024;
 
 /// Length of the header of a frame.
 const FRAME_HEADER: usize = 12;

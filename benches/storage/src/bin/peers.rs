@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use clap::{Parser, Subcommand, ValueEnum};
 use enlace_benches::Result;
 use serde_json::json;
-use swarm::{AddressPolicy, Config, Connection, KeepAlive, Multiaddr, Network, PeerId, Seed, Stream};
+use swarm::{AddressPolicy, Config, Connection, KeepAlive, Multiaddr, Network, PeerId, Seed, Stream, Transports};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use transport::crypto::random;
 use transport::peer::{Conversation, IDENTITY_PROTOCOL, IdentityExchange, Now, Side};
@@ -61,7 +61,7 @@ enum What {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Carrier {
-    /// TCP with Noise and yamux.
+    /// TCP with Noise and yamux, without the TLS that nodes prefer.
     Tcp,
     /// QUIC.
     Quic,
@@ -188,5 +188,6 @@ fn now() -> Result<Now> {
 /// A network that reaches this machine and its own networks.
 fn config() -> Config {
     let addresses = AddressPolicy { private: true, loopback: true, ..AddressPolicy::default() };
-    Config { addresses, ..Config::new(Seed::new(random::bytes())) }
+    let transports = Transports { tls: false, ..Transports::default() };
+    Config { addresses, transports, ..Config::new(Seed::new(random::bytes())) }
 }

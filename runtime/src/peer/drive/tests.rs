@@ -5,7 +5,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use transport::crypto::random;
 use transport::peer::{
     AwaitRequest, Code, CodeOffer, CodeReceiver, CodeSharer, ContentExpectation, FileRequest, FileTarget, HintGate,
-    InboxMessage, LoadToken, Message, OfferState, ReceiveHint, SendHint, TokenRequest, serve_file, serve_token,
+    InboxMessage, LoadToken, Message, OfferState, PIECE_LENGTH, ReceiveHint, SendHint, TokenRequest, serve_file,
+    serve_token,
 };
 
 use super::ahead::READ_AHEAD;

@@ -128,7 +128,7 @@ impl RawPeer {
 
     /// Without sockets, so that time can be paused.
     pub(super) async fn in_memory(number: u8) -> Self {
-        Self::over(number, Transports { tcp: false, quic: false, memory: true }).await
+        Self::over(number, Transports { tcp: false, quic: false, memory: true, tls: true }).await
     }
 
     async fn over(number: u8, transports: Transports) -> Self {

@@ -118,7 +118,7 @@ async fn an_address_that_is_taken_does_not_start_and_is_named() {
 
 #[tokio::test]
 async fn a_transport_that_is_off_is_not_listened_on() {
-    let off = swarm::Transports { tcp: false, quic: true, memory: false };
+    let off = swarm::Transports { tcp: false, quic: true, memory: false, tls: true };
     let error = soon(Network::start(swarm::Config { transports: off, ..config(1, &[TCP]) })).await.unwrap_err();
     assert!(matches!(&error, StartError::Listen { .. }), "{error:?}");
 }

@@ -81,7 +81,11 @@ async fn garbage_ends_its_own_connection_only() {
             *byte = (index as u8).wrapping_mul(31).wrapping_add(round.wrapping_mul(97)) ^ (index >> 3) as u8;
         }
         let mut stream = TcpStream::connect(("127.0.0.1", port(tcp))).await.unwrap();
-        let prefix: &[u8] = if round % 2 == 0 { b"" } else { b"\x13/multistream/1.0.0\n\x07/noise\n" };
+        let prefix: &[u8] = match round % 3 {
+            0 => b"",
+            1 => b"\x13/multistream/1.0.0\n\x07/noise\n",
+            _ => b"\x13/multistream/1.0.0\n\x0b/tls/1.0.0\n",
+        };
         // The other side may close at any byte.
         let _ = stream.write_all(prefix).await;
         let _ = stream.write_all(&noise).await;

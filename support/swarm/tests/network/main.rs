@@ -10,5 +10,6 @@ mod later;
 mod limits;
 mod relays;
 mod rendezvous;
+mod security;
 mod streams;
 mod support;

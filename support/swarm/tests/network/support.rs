@@ -24,7 +24,7 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
 pub(crate) fn config(seed: u8, listen: &[&str]) -> Config {
     Config {
         listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
-        transports: Transports { tcp: true, quic: true, memory: true },
+        transports: Transports { tcp: true, quic: true, memory: true, tls: true },
         accept: vec![ECHO, OTHER],
         addresses: AddressPolicy { loopback: true, ..AddressPolicy::default() },
         ..Config::new(Seed::new([seed; 32]))

@@ -1,0 +1,213 @@
+//! What encrypts a connection and proves which peer is at its other end: TLS 1.3 or Noise. Both are offered; who dials proposes first what
+//! is faster on its processor, and takes the other one where the peer knows that alone.
+
+use std::io;
+
+use futures_util::future::{BoxFuture, Either};
+use futures_util::{AsyncRead, AsyncWrite, FutureExt as _};
+use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
+use libp2p::identity::Keypair;
+use libp2p::{PeerId, noise};
+
+use crate::StartError;
+use crate::tls::{self, Tls};
+
+/// An encrypted connection.
+pub(crate) type Secured<C> = Either<noise::Output<C>, tls::Output<C>>;
+
+/// Upgrades connections.
+#[derive(Clone)]
+pub(crate) struct Security {
+    noise: noise::Config,
+    tls: Tls,
+    offer: Offer,
+}
+
+/// What is offered, in the order in which a dialer proposes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// Noise, as peers do that do not know TLS.
+    NoiseOnly,
+    /// Noise first.
+    NoiseFirst,
+    /// TLS first.
+    TlsFirst,
+}
+
+/// A way to encrypt, as it is negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Noise,
+    Tls,
+}
+
+/// Why a connection is not secured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SecurityError {
+    #[error("the handshake of Noise failed")]
+    Noise(#[from] noise::Error),
+    #[error("the handshake of TLS failed")]
+    Tls(#[from] io::Error),
+}
+
+impl Security {
+    pub(crate) fn new(key: &Keypair, offer: Offer) -> Result<Self, StartError> {
+        let noise = noise::Config::new(key).map_err(|_| StartError::Key)?;
+        Ok(Self { noise, tls: Tls::new(key, has_aes())?, offer })
+    }
+}
+
+impl Offer {
+    /// The fastest first: Noise always encrypts by ChaCha20-Poly1305, and TLS by AES-GCM if the processor has instructions for it.
+    pub(crate) fn fastest() -> Self {
+        if has_aes() { Self::TlsFirst } else { Self::NoiseFirst }
+    }
+
+    fn protocols(self) -> &'static [Protocol] {
+        match self {
+            Self::NoiseOnly => &[Protocol::Noise],
+            Self::NoiseFirst => &[Protocol::Noise, Protocol::Tls],
+            Self::TlsFirst => &[Protocol::Tls, Protocol::Noise],
+        }
+    }
+}
+
+/// Whether the processor has instructions for AES and for the multiplication of GCM.
+fn has_aes() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    return std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes") && std::arch::is_aarch64_feature_detected!("pmull");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    return false;
+}
+
+impl AsRef<str> for Protocol {
+    /// The names of the specifications of libp2p.
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::Noise => "/noise",
+            Self::Tls => "/tls/1.0.0",
+        }
+    }
+}
+
+impl UpgradeInfo for Security {
+    type Info = Protocol;
+    type InfoIter = std::iter::Copied<std::slice::Iter<'static, Protocol>>;
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        self.offer.protocols().iter().copied()
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> InboundConnectionUpgrade<C> for Security {
+    type Output = (PeerId, Secured<C>);
+    type Error = SecurityError;
+    type Future = BoxFuture<'static, Result<Self::Output, Self::Error>>;
+
+    fn upgrade_inbound(self, connection: C, protocol: Protocol) -> Self::Future {
+        match protocol {
+            Protocol::Noise => self.noise.upgrade_inbound(connection, "/noise").map(by_noise).boxed(),
+            Protocol::Tls => self.tls.accept(connection).map(by_tls).boxed(),
+        }
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgrade<C> for Security {
+    type Output = (PeerId, Secured<C>);
+    type Error = SecurityError;
+    type Future = BoxFuture<'static, Result<Self::Output, Self::Error>>;
+
+    fn upgrade_outbound(self, connection: C, protocol: Protocol) -> Self::Future {
+        match protocol {
+            Protocol::Noise => self.noise.upgrade_outbound(connection, "/noise").map(by_noise).boxed(),
+            Protocol::Tls => self.tls.connect(connection).map(by_tls).boxed(),
+        }
+    }
+}
+
+fn by_noise<C>(
+    secured: Result<(PeerId, noise::Output<C>), noise::Error>,
+) -> Result<(PeerId, Secured<C>), SecurityError> {
+    let (peer, connection) = secured?;
+    Ok((peer, Either::Left(connection)))
+}
+
+fn by_tls<C>(secured: io::Result<(PeerId, tls::Output<C>)>) -> Result<(PeerId, Secured<C>), SecurityError> {
+    let (peer, connection) = secured?;
+    Ok((peer, Either::Right(connection)))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{AsyncReadExt as _, AsyncWriteExt as _};
+    use multistream_select::{Version, dialer_select_proto, listener_select_proto};
+    use tokio_util::compat::TokioAsyncReadCompatExt as _;
+
+    use super::*;
+
+    const OFFERS: [Offer; 3] = [Offer::NoiseOnly, Offer::NoiseFirst, Offer::TlsFirst];
+
+    fn key(number: u8) -> Keypair {
+        Keypair::ed25519_from_bytes([number; 32]).unwrap()
+    }
+
+    fn used<C>(secured: &Secured<C>) -> Protocol {
+        match secured {
+            Either::Left(_) => Protocol::Noise,
+            Either::Right(_) => Protocol::Tls,
+        }
+    }
+
+    /// What a dialer and a listener agree on, after bytes went both ways.
+    async fn agreed(dialer: Offer, listener: Offer) -> Protocol {
+        let (near, far) = tokio::io::duplex(1024);
+        let dialer = Security::new(&key(1), dialer).unwrap();
+        let listener = Security::new(&key(2), listener).unwrap();
+        let dial = async {
+            let selected = dialer_select_proto(near.compat(), dialer.protocol_info(), Version::V1Lazy).await;
+            let (protocol, negotiated) = selected.unwrap();
+            let (peer, mut connection) = dialer.upgrade_outbound(negotiated, protocol).await.unwrap();
+            assert_eq!(peer, key(2).public().to_peer_id());
+            connection.write_all(&[1; 100_000]).await.unwrap();
+            connection.close().await.unwrap();
+            let mut read = Vec::new();
+            connection.read_to_end(&mut read).await.unwrap();
+            assert_eq!(read, [2; 100_000]);
+            used(&connection)
+        };
+        let listen = async {
+            let selected = listener_select_proto(far.compat(), listener.protocol_info()).await;
+            let (protocol, negotiated) = selected.unwrap();
+            let (peer, mut connection) = listener.upgrade_inbound(negotiated, protocol).await.unwrap();
+            assert_eq!(peer, key(1).public().to_peer_id());
+            let mut read = vec![0; 100_000];
+            connection.read_exact(&mut read).await.unwrap();
+            assert_eq!(read, [1; 100_000]);
+            connection.write_all(&[2; 100_000]).await.unwrap();
+            connection.close().await.unwrap();
+            used(&connection)
+        };
+        let (near, far) = tokio::join!(dial, listen);
+        assert_eq!(near, far);
+        near
+    }
+
+    #[tokio::test]
+    async fn the_dialer_chooses_and_peers_with_noise_only_are_understood() {
+        for listener in OFFERS {
+            assert_eq!(agreed(Offer::NoiseOnly, listener).await, Protocol::Noise);
+            assert_eq!(agreed(Offer::NoiseFirst, listener).await, Protocol::Noise);
+            let faster = if listener == Offer::NoiseOnly { Protocol::Noise } else { Protocol::Tls };
+            assert_eq!(agreed(Offer::TlsFirst, listener).await, faster);
+        }
+    }
+
+    #[test]
+    fn the_fastest_is_offered_first_and_the_other_one_too() {
+        let first = if has_aes() { Protocol::Tls } else { Protocol::Noise };
+        assert_eq!(Offer::fastest().protocols()[0], first);
+        assert_eq!(Offer::fastest().protocols().len(), 2);
+    }
+}
