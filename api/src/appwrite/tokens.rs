@@ -3,17 +3,16 @@
 use http::{HeaderValue, StatusCode, header};
 use runtime::Timestamp;
 use runtime::dto;
-use runtime::facade::StorageFacade;
+use runtime::facade::{FindFileTokens, FoundFileTokens, StorageFacade};
 use runtime::storage::{
     ContentUse, Endpoints, FileTokenChange, FileTokenRequest, Notify, PresentedToken, StorageError, TokenClaim,
     TokenClaimId,
 };
 
 use super::arguments::{Arguments, invalid};
-use super::list::{ListRequest, filters_only};
 use super::model::{Claim, DeletedTokens, Token, TokenList};
 use super::table::WRITE_TOKENS;
-use super::{caller, page, parameter, presented, preview};
+use super::{caller, list, page, parameter, presented, preview};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -80,37 +79,31 @@ pub(super) async fn create(mut call: Call<()>) -> Result<Reply, Problem> {
 
 /// `GET tokens/buckets/{bucketId}/files/{fileId}`
 pub(super) async fn list_of_file(call: Call<()>) -> Result<Reply, Problem> {
-    let request = ListRequest::of::<dto::FileToken>(&call)?;
-    let storage = call.runtime().storage();
+    let find = list::file_tokens(&call)?;
     let (bucket, file) = (parameter(&call, 0), parameter(&call, 1));
-    let tokens = storage.file_tokens_of(caller(&call), bucket, file)?;
-    let (bucket, file) = (bucket.to_owned(), file.to_owned());
-    let is_of_file = move |token: &dto::FileToken| token.bucket_id.as_str() == bucket && token.file_id.as_str() == file;
-    let find = move |id: &str| storage.file_token(id).ok().filter(is_of_file);
-    let (tokens, total) = request.page(tokens, find).await?;
-    Ok(Reply::ok(&shown_list(&call, tokens, total)))
+    let found = storage(&call).find_file_tokens_of(caller(&call), bucket, file, find).await?;
+    Ok(Reply::ok(&shown_list(&call, found)))
 }
 
 /// `GET tokens`
 pub(super) async fn list(call: Call<()>) -> Result<Reply, Problem> {
-    let request = ListRequest::of::<dto::FileToken>(&call)?;
-    let storage = call.runtime().storage();
-    let (tokens, total) = request.page(storage.file_tokens(), move |id| storage.file_token(id).ok()).await?;
-    Ok(Reply::ok(&shown_list(&call, tokens, total)))
+    let found = storage(&call).find_file_tokens(list::file_tokens(&call)?).await?;
+    Ok(Reply::ok(&shown_list(&call, found)))
 }
 
 /// `DELETE tokens`
 pub(super) async fn delete_some(call: Call<()>) -> Result<Reply, Problem> {
-    filters_only(&call)?;
-    let storage = call.runtime().storage();
+    list::filters_only(&call)?;
+    let find = list::file_tokens(&call)?;
+    let find = FindFileTokens { queries: find.queries.longest(), ..find };
+    let storage = storage(&call);
     let mut total = 0;
     loop {
-        let request = ListRequest::of::<dto::FileToken>(&call)?.longest();
-        let (tokens, _) = request.page(storage.file_tokens(), |_| None).await?;
-        if tokens.is_empty() {
+        let found = storage.find_file_tokens(find.clone()).await?;
+        if found.tokens.is_empty() {
             return Ok(Reply::ok(&DeletedTokens { total }));
         }
-        let ids: Vec<_> = tokens.into_iter().map(|token| token.id).collect();
+        let ids: Vec<_> = found.tokens.into_iter().map(|token| token.id).collect();
         total += storage.delete_file_tokens(&ids).await?;
     }
 }
@@ -221,8 +214,8 @@ fn shown(call: &Call<()>, token: dto::FileToken) -> Token {
     Token::new(token, call.roles.satisfy(WRITE_TOKENS))
 }
 
-fn shown_list(call: &Call<()>, tokens: Vec<dto::FileToken>, total: u64) -> TokenList {
-    TokenList { total, tokens: tokens.into_iter().map(|token| shown(call, token)).collect() }
+fn shown_list(call: &Call<()>, found: FoundFileTokens) -> TokenList {
+    TokenList { total: found.total, tokens: found.tokens.into_iter().map(|token| shown(call, token)).collect() }
 }
 
 /// The members that a body has; null returns to the default.

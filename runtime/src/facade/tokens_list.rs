@@ -9,7 +9,7 @@ use super::TokensFacade;
 use crate::blocking::blocking;
 use crate::core::Core;
 use crate::dto::{JsonText, ListedTokens, MaxDownloads};
-use crate::listed::{self, ReadRows, Row, RowId, Search};
+use crate::listed::{self, BucketFile, ReadRows, Row, RowId, Search};
 use crate::logging::short;
 use crate::storage::token::TokenRecord as FileTokenRecord;
 use crate::storage::{self, records};
@@ -66,8 +66,8 @@ impl TokensFacade {
 }
 
 /// The tokens in a store.
-struct Stored<'c> {
-    core: &'c Core,
+pub(super) struct Stored<'c> {
+    pub(super) core: &'c Core,
 }
 
 impl ReadRows for Stored<'_> {
@@ -143,7 +143,13 @@ impl Stored<'_> {
         Ok(Some(Row {
             id: RowId::Node(token.id.as_str().into()),
             is_own: true,
-            file: file.and_then(|file| file.content).map(|content| content.file),
+            file: file.and_then(|file| file.content).map(|content| content.file.as_str().into()),
+            bucket_file: Some(BucketFile {
+                number: token.number,
+                bucket: token.bucket,
+                file: token.file,
+                notify: token.terms.notify,
+            }),
             resource: Some(format!("{}:{}", token.bucket_id, token.file_id)),
             label: Some(token.terms.label.clone()).filter(|label| !label.is_empty()),
             created_at: token.created_at,
@@ -201,7 +207,7 @@ fn ids_of(view: &View<'_>, beginning: &str) -> Result<Vec<RowId>> {
 }
 
 /// What was read; nothing, with a warning, if it is damaged. One damaged value does not hide all other tokens.
-fn readable<T>(id: &str, read: Result<Option<T>, StoreError>) -> Result<Option<T>> {
+pub(super) fn readable<T>(id: &str, read: Result<Option<T>, StoreError>) -> Result<Option<T>> {
     match read {
         Err(error @ StoreError::Damaged) => {
             warn!(id = short(&id), %error, "left out of a list");
@@ -281,7 +287,8 @@ fn token(view: &View<'_>, record: &Record, now: Timestamp) -> Result<Option<Row>
     Ok(Some(Row {
         id: RowId::E2e(id.as_str().into()),
         is_own: members.is_own,
-        file: file_of(&members.content),
+        file: file_of(&members.content).map(|file| file.as_str().into()),
+        bucket_file: None,
         resource: None,
         label: settings.label.map(String::from),
         created_at: members.created_at,

@@ -10,6 +10,7 @@
 
 mod row;
 mod rows;
+mod search;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -21,8 +22,11 @@ use transport::wire::Timestamp;
 use crate::store::{Name, Store, Touched, Watch, Watched, collection, token_values};
 use crate::{Error, Result};
 
-pub(crate) use self::row::{Row, RowId, schema};
-pub(crate) use self::rows::{Found, Rows, Search};
+pub(crate) use self::row::{BucketFile, Row, RowId, schema};
+use self::rows::Selecting;
+pub(crate) use self::rows::{Found, Rows};
+pub use self::search::FileTokenQueries;
+pub(crate) use self::search::Search;
 
 /// Most rows in memory, some 400 bytes each.
 pub(crate) const MAX_ROWS: usize = 200_000;
@@ -63,7 +67,7 @@ enum Kept {
 
 /// Where rows are read from.
 pub(crate) trait ReadRows {
-    /// Shows all rows, in any order, as long as `visit` returns true.
+    /// Shows all rows as long as `visit` returns true: those on files in buckets in the order of their numbers, others in any order.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -108,11 +112,10 @@ impl Listed {
     /// all tokens, and each time if there are more than [`MAX_ROWS`].
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for a cursor that names no token, and for a list that reaches too far or takes too long; those of
-    /// reading.
-    pub(crate) fn search(&self, source: &impl ReadRows, search: &Search) -> Result<Found> {
-        if let Kept::Rows(rows) = &*self.current(source, search.now())? {
-            return rows.search(search).map_err(refused);
+    /// [`ListError::Refused`] for a cursor that names no token, and for a list that reaches too far or takes too long; those of reading.
+    pub(crate) fn search(&self, source: &impl ReadRows, search: &Search) -> Result<Found, ListError> {
+        if let Kept::Rows(rows) = &*self.current(source, search.now)? {
+            return Ok(rows.search(search)?);
         }
         self.search_unkept(source, search)
     }
@@ -168,19 +171,16 @@ impl Listed {
     }
 
     /// The same over rows that are read now. If they have become few enough, the next list keeps them.
-    fn search_unkept(&self, source: &impl ReadRows, search: &Search) -> Result<Found> {
-        let cursor = match search.cursor() {
-            None => None,
-            Some(id) => rows::either(id).iter().find_map(|id| source.one(id).transpose()).transpose()?,
-        };
-        let mut selecting = search.begin(cursor.map(Arc::new)).map_err(refused)?;
+    fn search_unkept(&self, source: &impl ReadRows, search: &Search) -> Result<Found, ListError> {
+        let cursor = search.cursors().iter().find_map(|id| source.one(id).transpose()).transpose()?;
+        let mut selecting = Selecting::new(search, cursor.filter(|row| search.is_of_list(row)))?;
         let (mut count, mut offered) = (0, Ok(()));
         source.all(&mut |row| {
             count += 1;
-            offered = selecting.offer(&Arc::new(row));
+            offered = selecting.offer(row);
             offered.is_ok()
         })?;
-        offered.map_err(refused)?;
+        offered?;
         if count <= self.most {
             self.watch.fall_behind();
         }
@@ -188,9 +188,34 @@ impl Listed {
     }
 }
 
-/// The list cannot be made.
-fn refused(error: SelectionError) -> Error {
-    Error::InvalidPropertyValue(error.to_string())
+/// A list cannot be made.
+#[derive(Debug)]
+pub(crate) enum ListError {
+    /// Of what it asks for.
+    Refused(SelectionError),
+    /// Tokens cannot be read.
+    Node(Error),
+}
+
+impl From<SelectionError> for ListError {
+    fn from(error: SelectionError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Error> for ListError {
+    fn from(error: Error) -> Self {
+        Self::Node(error)
+    }
+}
+
+impl From<ListError> for Error {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Refused(error) => Self::InvalidPropertyValue(error.to_string()),
+            ListError::Node(error) => error,
+        }
+    }
 }
 
 #[cfg(test)]

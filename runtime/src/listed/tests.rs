@@ -14,6 +14,7 @@ pub(super) fn row(number: u64) -> Row {
         id: RowId::E2e(id(number).into()),
         is_own: true,
         file: None,
+        bucket_file: None,
         resource: None,
         label: None,
         created_at: Timestamp::from_unix_milliseconds(number.cast_signed()),
