@@ -120,14 +120,25 @@ impl ReadRows for Stored<'_> {
                 numbers.map_or(Ok(Vec::new()), |(bucket, file)| ids_of(&view, &storage::token::of_file(bucket, file)))
             }
             Name::Value(_, token) => {
-                let token = number(token).map(|token| file_token_at(&view, token)).transpose()?.flatten();
-                Ok(token.map(|token| RowId::Node(token.id.into())).into_iter().collect())
+                let id = number(token).map(|token| Self::id_of(&view, token)).transpose()?.flatten();
+                Ok(id.into_iter().collect())
             }
         }
+    }
+
+    fn pending(&self) -> Result<Vec<RowId>> {
+        let view = self.core.store.view();
+        let accesses = self.core.token_accesses.all();
+        accesses.into_keys().filter_map(|token| Self::id_of(&view, token).transpose()).collect()
     }
 }
 
 impl Stored<'_> {
+    /// The id of a token on a file in a bucket.
+    fn id_of(view: &View<'_>, number: u64) -> Result<Option<RowId>> {
+        Ok(file_token_at(view, number)?.map(|token| RowId::Node(token.id.into())))
+    }
+
     /// The row of a token on a file in a bucket; none if the bucket is deleted.
     fn file_token(&self, view: &View<'_>, token: &FileTokenRecord) -> Result<Option<Row>, StoreError> {
         if records::bucket_at(view, token.bucket)?.is_none() {
@@ -327,14 +338,17 @@ mod tests {
     use transport::access::LEASE;
     use transport::wire::backbone::token_terms::TokenTerms;
 
-    use super::super::{CreateOwnToken, CreateTokenForFile, FilesFacade, Node, StorageFacade, UpdateToken};
+    use super::super::{
+        CreateOwnToken, CreateTokenForFile, FilesFacade, FindFileTokens, Node, StorageFacade, UpdateToken,
+    };
     use super::*;
     use crate::clock::{Clock as _, ManualClock};
     use crate::delivery::memory::{self, Holder};
     use crate::dto::{FileToken, ListedToken, TokenDelivery, TokenStatus};
     use crate::held;
     use crate::storage::{
-        BucketRequest, Caller, Change, FileTokenChange, FileTokenRequest, NewBucketFile, PresentedToken,
+        BucketRequest, Caller, Change, ContentUse, FileTokenChange, FileTokenQueries, FileTokenRequest, NewBucketFile,
+        PresentedToken, Search as Words,
     };
     use crate::store::{Batch, StoreError};
     use crate::sync::Synchronizer;
@@ -474,6 +488,38 @@ mod tests {
             world.node.core.store.change(remove).await.unwrap();
             assert!(world.find(&[]).await.is_empty());
             world.assert_kept_as_stored().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn lists_know_uses_that_are_not_stored_yet() {
+        run(async |directory| {
+            let world = open(directory);
+            world.storage.create_bucket(BUCKET, BucketRequest::named("b")).await.unwrap();
+            world.upload("f").await;
+            let token = world.file_token("f", FileTokenRequest::default()).await;
+            let used = async || {
+                let filter = query("greaterThan", "downloads", &[json!(0)]);
+                let find = FindFileTokens {
+                    queries: FileTokenQueries::parse(std::slice::from_ref(&filter)).unwrap(),
+                    search: Words::parse("").unwrap(),
+                    is_counted: true,
+                };
+                let found = world.storage.find_file_tokens_of(Caller::Key, BUCKET, "f", find).await.unwrap();
+                assert_eq!(found.total, found.tokens.len() as u64);
+                assert_eq!(world.ids(&[filter]).await.len(), found.tokens.len());
+                found.tokens.first().map(|token| (token.downloads, token.accessed_at))
+            };
+            assert_eq!(used().await, None);
+            let core = &world.node.core;
+            let record = storage::token::find(&core.store.view(), token.id.as_str()).unwrap().unwrap();
+            for count in 1..=2 {
+                storage::token::note_use(core, &record, ContentUse::Download, 1, true).unwrap();
+                assert_eq!(used().await, Some((count, Some(world.clock.now()))));
+            }
+            storage::token::flush(core).await.unwrap();
+            assert_eq!(used().await.unwrap().0, 2);
         })
         .await;
     }

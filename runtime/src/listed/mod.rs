@@ -3,7 +3,8 @@
 //! # Contract
 //!
 //! - A list shows what is stored when it is asked for: what was acknowledged before is on it. [`Watch`] names what may have changed, and
-//!   that is read again before each list. What changes with the time is computed for each list, or read again when it may have changed.
+//!   that is read again before each list, as is what is known and not stored yet. What changes with the time is computed for each list, or
+//!   read again when it may have changed.
 //! - Rows are in memory from the first list on, at most [`MAX_ROWS`]; of more tokens none is kept, and each list reads the store.
 //! - In memory or not, the same queries have the same answer.
 //! - A row has no key, no content and no reference.
@@ -84,6 +85,12 @@ pub(crate) trait ReadRows {
     /// # Errors
     /// The store cannot be read.
     fn touched(&self, name: &Name) -> Result<Vec<RowId>>;
+
+    /// The tokens of which something is known that is not stored yet.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn pending(&self) -> Result<Vec<RowId>>;
 }
 
 impl Listed {
@@ -124,9 +131,10 @@ impl Listed {
     fn current(&self, source: &impl ReadRows, now: Timestamp) -> Result<RwLockReadGuard<'_, Kept>> {
         let read = || self.rows.read().unwrap_or_else(PoisonError::into_inner);
         let is_due = matches!(&*read(), Kept::Rows(rows) if rows.due(now).next().is_some());
-        if is_due || !self.watch.is_quiet() {
+        let pending = source.pending()?;
+        if is_due || !pending.is_empty() || !self.watch.is_quiet() {
             let mut kept = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = self.refresh(&mut kept, source, now) {
+            if let Err(error) = self.refresh(&mut kept, source, now, pending) {
                 self.watch.fall_behind();
                 return Err(error);
             }
@@ -134,13 +142,13 @@ impl Listed {
         Ok(read())
     }
 
-    fn refresh(&self, kept: &mut Kept, source: &impl ReadRows, now: Timestamp) -> Result<()> {
+    fn refresh(&self, kept: &mut Kept, source: &impl ReadRows, now: Timestamp, pending: Vec<RowId>) -> Result<()> {
         // Nothing stays unless all that was named is read: lists that waited for this one answer from what it leaves.
         let before = std::mem::replace(kept, Kept::Nothing);
         match (self.watch.take(), before) {
             (Touched::Names(_), Kept::Nothing) => {}
             (Touched::Names(names), Kept::Rows(mut rows)) => {
-                let mut ids: BTreeSet<RowId> = rows.due(now).cloned().collect();
+                let mut ids: BTreeSet<RowId> = rows.due(now).cloned().chain(pending).collect();
                 for name in &names {
                     ids.extend(source.touched(name)?);
                 }
