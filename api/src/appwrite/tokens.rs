@@ -12,14 +12,17 @@ use runtime::storage::{
 use super::arguments::{Arguments, invalid};
 use super::model::{Claim, DeletedTokens, Token, TokenList};
 use super::table::WRITE_TOKENS;
-use super::{caller, list, page, parameter, presented, preview};
+use super::{PROJECT, caller, list, page, parameter, presented, preview};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
+use crate::rest::qr_code;
 use crate::validation::{Object, ValueRule};
 
 /// What would restrict a token, and this node cannot hold. A token without the restriction that was asked for would be worse than none.
 const UNKNOWN_RESTRICTIONS: [&str; 4] = ["forIdentity", "passwordProtection", "transports", "receipts"];
+/// By which protocol a proxy was asked.
+const FORWARDED_PROTOCOL: &str = "x-forwarded-proto";
 /// The node serves the content itself.
 const DELIVERY: &str = "node";
 
@@ -141,6 +144,33 @@ pub(super) async fn rotate(call: Call<()>) -> Result<Reply, Problem> {
 pub(super) async fn revoke(call: Call<()>) -> Result<Reply, Problem> {
     let token = storage(&call).revoke_file_token(parameter(&call, 0)).await?;
     Ok(Reply::ok(&shown(&call, token)))
+}
+
+/// `GET tokens/{tokenId}/qr`
+pub(super) async fn qr_code(call: Call<()>) -> Result<Reply, Problem> {
+    let token = storage(&call).file_token(parameter(&call, 0))?;
+    let picture = qr_code::of_text(&url(&call, &token)?)?;
+    let reply = Reply::png(StatusCode::OK, &format!("{}.png", token.id), picture);
+    Ok(reply.with(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")))
+}
+
+/// The URL with which a token is used, at the host that the request has reached.
+fn url(call: &Call<()>, token: &dto::FileToken) -> Result<String, Problem> {
+    let header = |name| call.headers.get(name).and_then(|value| value.to_str().ok());
+    let host = header(header::HOST.as_str()).ok_or_else(|| invalid("Host", "The header must name this node"))?;
+    // A proxy in front of the node has the certificate.
+    let scheme = header(FORWARDED_PROTOCOL).filter(|protocol| protocol.eq_ignore_ascii_case("https"));
+    let scheme = scheme.map_or("http", |_| "https");
+    let project = page::encoded(header(PROJECT).or_else(|| call.query_value("project")).unwrap_or_default());
+    // What people can look at comes first.
+    let all = [ContentUse::View, ContentUse::Download, ContentUse::Preview];
+    let allowed = all.into_iter().find(|used_as| token.allow.contain(*used_as)).unwrap_or(ContentUse::View);
+    let dto::FileToken { bucket_id, file_id, .. } = token;
+    Ok(format!(
+        "{scheme}://{host}/v1/storage/buckets/{bucket_id}/files/{file_id}/{}?project={project}&token={}",
+        allowed.as_str(),
+        page::encoded(token.secret.expose()),
+    ))
 }
 
 /// `POST tokens/claims`
