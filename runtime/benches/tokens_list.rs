@@ -88,7 +88,7 @@ fn file_token(number: u64, now: Timestamp) -> (String, FileTokenRequest) {
     let span = Duration::from_secs(1 + random % (3650 * 24 * 60 * 60));
     let request = FileTokenRequest {
         expire: (!number.is_multiple_of(5)).then(|| now.saturating_add(span)),
-        not_before: (number % 5 == 0 && number % 3 == 0).then(|| now.saturating_add(span)),
+        not_before: number.is_multiple_of(15).then(|| now.saturating_add(span)),
         label: format!("for {}", random % 1000),
         max_downloads: number.is_multiple_of(2).then_some(5),
         ..FileTokenRequest::default()

@@ -61,7 +61,7 @@ pub(crate) struct Listed {
 #[derive(Debug)]
 enum Kept {
     /// All rows, as they were when the watch was asked last.
-    Rows(Rows),
+    Rows(Box<Rows>),
     /// Nothing: there are too many, or they could not be read.
     Nothing,
 }
@@ -165,7 +165,7 @@ impl Listed {
             (Touched::Everything, before) => {
                 // Before others are read, so that both are never in memory.
                 drop(before);
-                let mut rows = Rows::default();
+                let mut rows = Box::<Rows>::default();
                 source.all(&mut |row| {
                     rows.put(row);
                     rows.len() <= self.most
