@@ -153,6 +153,8 @@ pub(crate) enum Output {
     Content,
     /// 200 with an image.
     Image,
+    /// 200 with a QR code as a PNG.
+    QrCode,
     /// 200 with two lines of JSON: one at once, and one when what the first tells of has ended.
     Lines([&'static str; 2]),
 }

@@ -259,6 +259,7 @@ fn runtime_config(
     config.storage = settings.storage;
     if let Some(appwrite) = &settings.appwrite {
         config.storage.token_retention = appwrite.token_retention;
+        config.storage.access_granularity = appwrite.access_granularity;
         config.storage.max_total = appwrite.max_total;
     }
     config.peers = settings.peers.as_ref().map(|peers| peers.config(&memory.peer_ports));

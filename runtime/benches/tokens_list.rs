@@ -1,4 +1,4 @@
-//! One page of the list of 100,000 tokens with queries, as a face asks for it.
+//! One page of the list of 100,000 tokens with queries, as a face asks for it, and of that of 100,000 tokens of `/v1`.
 //!
 //! ```text
 //! cargo bench -p enlace-runtime --bench tokens_list
@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use backbone_mock::Backbone;
 use divan::{Bencher, black_box};
-use runtime::facade::FindTokens;
-use runtime::testing::remember_tokens;
+use runtime::facade::{FindFileTokens, FindTokens};
+use runtime::storage::{BucketRequest, Caller, FileTokenQueries, FileTokenRequest, NewBucketFile, Search};
+use runtime::testing::{remember_file_tokens, remember_tokens};
 use runtime::{BackboneConfig, Config, Runtime, Secret, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -33,26 +34,94 @@ struct World {
     _directory: TempDir,
 }
 
+impl World {
+    fn with(fill: impl AsyncFnOnce(&Runtime)) -> Self {
+        let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (backbone, node) = executor.block_on(async {
+            let settings = backbone_mock::Config::new(directory.path().join("backbone")).with_client("bench", "secret");
+            let backbone = Backbone::start(settings).await.unwrap();
+            let settings = BackboneConfig::new(backbone.url(), "bench", Secret::new("secret"));
+            let mut config = Config::new(directory.path().join("node"), settings);
+            config.datawallet_enabled = false;
+            let node = Runtime::builder(config).start().await.unwrap();
+            fill(&node).await;
+            (backbone, node)
+        });
+        Self { executor, node, _backbone: backbone, _directory: directory }
+    }
+}
+
 static WORLD: LazyLock<World> = LazyLock::new(|| {
-    let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let (backbone, node) = executor.block_on(async {
-        let settings = backbone_mock::Config::new(directory.path().join("backbone")).with_client("bench", "secret");
-        let backbone = Backbone::start(settings).await.unwrap();
-        let settings = BackboneConfig::new(backbone.url(), "bench", Secret::new("secret"));
-        let mut config = Config::new(directory.path().join("node"), settings);
-        config.datawallet_enabled = false;
-        let node = Runtime::builder(config).start().await.unwrap();
+    World::with(async |node: &Runtime| {
         let now = node.clock().now();
-        remember_tokens(&node, (0..TOKENS).map(|number| token(number, now))).await.unwrap();
-        (backbone, node)
-    });
-    World { executor, node, _backbone: backbone, _directory: directory }
+        remember_tokens(node, (0..TOKENS).map(|number| token(number, now))).await.unwrap();
+    })
 });
 
+const BUCKET: &str = "docs";
+/// Each with 200 tokens.
+const BUCKET_FILES: u64 = 500;
+
+/// A node with as many tokens on files in a bucket.
+static FILE_TOKENS: LazyLock<World> = LazyLock::new(|| {
+    World::with(async |node: &Runtime| {
+        let storage = node.storage();
+        storage.create_bucket(BUCKET, BucketRequest::named("Documents")).await.unwrap();
+        for number in 0..BUCKET_FILES {
+            let new = NewBucketFile {
+                bucket_id: BUCKET.to_owned(),
+                file_id: format!("f{number}"),
+                name: "a.txt".to_owned(),
+                ..NewBucketFile::default()
+            };
+            let staged = storage.stage_content(Caller::Key, BUCKET, None, &b"content"[..]).await.unwrap();
+            storage.create_bucket_file(Caller::Key, new, staged).await.unwrap();
+        }
+        let now = node.clock().now();
+        remember_file_tokens(node, BUCKET, (0..TOKENS).map(|number| file_token(number, now))).await.unwrap();
+    })
+});
+
+fn file_token(number: u64, now: Timestamp) -> (String, FileTokenRequest) {
+    let random = random(number);
+    let span = Duration::from_secs(1 + random % (3650 * 24 * 60 * 60));
+    let request = FileTokenRequest {
+        expire: (!number.is_multiple_of(5)).then(|| now.saturating_add(span)),
+        not_before: number.is_multiple_of(15).then(|| now.saturating_add(span)),
+        label: format!("for {}", random % 1000),
+        max_downloads: number.is_multiple_of(2).then_some(5),
+        ..FileTokenRequest::default()
+    };
+    (format!("f{}", number % BUCKET_FILES), request)
+}
+
+fn measure_file_tokens(bencher: Bencher<'_, '_>, file: Option<&str>, queries: &[Value]) {
+    let world = &*FILE_TOKENS;
+    let queries: Vec<String> = queries.iter().map(Value::to_string).collect();
+    let storage = world.node.storage();
+    let find = || {
+        let queries = FileTokenQueries::parse(&queries).unwrap();
+        let find = FindFileTokens { queries, search: Search::parse("").unwrap(), is_counted: true };
+        let found = world.executor.block_on(async {
+            match file {
+                None => storage.find_file_tokens(find).await,
+                Some(file) => storage.find_file_tokens_of(Caller::Key, BUCKET, file, find).await,
+            }
+        });
+        found.unwrap()
+    };
+    assert!(!find().tokens.is_empty());
+    bencher.bench_local(|| black_box(find().total));
+}
+
+/// A multiplicative generator: neighbours have nothing in common.
+fn random(number: u64) -> u64 {
+    number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) >> 33
+}
+
 fn token(number: u64, now: Timestamp) -> (Value, Timestamp) {
-    // A multiplicative generator: neighbours have nothing in common.
-    let random = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) >> 33;
+    let random = random(number);
     let key = json!({ "key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "alg": 3 });
     let file = format!("FIL{:017}", random % FILES);
     let content = json!({ "@type": "TokenContentFile", "fileId": file, "secretKey": key });
@@ -136,4 +205,27 @@ fn after_a_change(bencher: Bencher<'_, '_>) {
     bencher
         .with_inputs(|| world.executor.block_on(remember_tokens(&world.node, [token(0, now)])).unwrap())
         .bench_local_values(|()| black_box(world.executor.block_on(tokens.find(request())).unwrap().total));
+}
+
+#[divan::bench(sample_count = 500, sample_size = 1)]
+fn file_tokens_first(bencher: Bencher<'_, '_>) {
+    measure_file_tokens(bencher, None, &[limit()]);
+}
+
+#[divan::bench(sample_count = 500, sample_size = 1)]
+fn file_tokens_of_one_status_by_expiry(bencher: Bencher<'_, '_>) {
+    let active = query("equal", "status", &[json!("active")]);
+    measure_file_tokens(bencher, None, &[active, query("orderAsc", "expire", &[]), limit()]);
+}
+
+/// No index helps: all rows are looked at.
+#[divan::bench(sample_count = 500, sample_size = 1)]
+fn file_tokens_by_label(bencher: Bencher<'_, '_>) {
+    let part = query("contains", "label", &[json!("99")]);
+    measure_file_tokens(bencher, None, &[part, query("orderDesc", "label", &[]), limit()]);
+}
+
+#[divan::bench(sample_count = 500, sample_size = 1)]
+fn file_tokens_of_one_file(bencher: Bencher<'_, '_>) {
+    measure_file_tokens(bencher, Some("f7"), &[query("orderAsc", "label", &[]), limit()]);
 }

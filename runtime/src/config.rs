@@ -242,6 +242,8 @@ pub struct StorageConfig {
     pub max_unfinished_bytes: u64,
     /// How long file tokens are kept after they have expired or were revoked.
     pub token_retention: Duration,
+    /// How far the time at which a file token was used last may be behind: a further use changes it only if it is as old as this.
+    pub access_granularity: Duration,
     /// Up to how many matches the lists of an interface count.
     pub max_total: u64,
 }
@@ -253,6 +255,8 @@ impl StorageConfig {
     pub const DEFAULT_MAX_UNFINISHED_BYTES: u64 = 8 * 1024 * 1024 * 1024;
     /// 30 days.
     pub const DEFAULT_TOKEN_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    /// Each use.
+    pub const DEFAULT_ACCESS_GRANULARITY: Duration = Duration::ZERO;
     /// What Appwrite counts to.
     pub const DEFAULT_MAX_TOTAL: u64 = 5000;
 }
@@ -263,6 +267,7 @@ impl Default for StorageConfig {
             max_file_size: Self::DEFAULT_MAX_FILE_SIZE,
             max_unfinished_bytes: Self::DEFAULT_MAX_UNFINISHED_BYTES,
             token_retention: Self::DEFAULT_TOKEN_RETENTION,
+            access_granularity: Self::DEFAULT_ACCESS_GRANULARITY,
             max_total: Self::DEFAULT_MAX_TOTAL,
         }
     }

@@ -11,7 +11,9 @@ use crate::facade::list::Page;
 use crate::facade::{List, Ownership};
 use crate::query::{FILES, Query, TOKENS};
 use crate::runtime::Runtime;
-use crate::store::Batch;
+use crate::storage::token::{self, TokenKey, TokenRecord as FileTokenRecord};
+use crate::storage::{FileTokenRequest, StorageError, StorageId, StorageResult, records};
+use crate::store::{Batch, View};
 use crate::token::{TokenJson, TokenRecord};
 
 /// Tokens per commit.
@@ -47,6 +49,49 @@ pub async fn remember_tokens(runtime: &Runtime, tokens: impl IntoIterator<Item =
         }
     }
     Ok(core.store.commit(batch).await?)
+}
+
+/// Stores tokens on files in a bucket, each with the id of its file, as if a key holder had created them.
+///
+/// # Errors
+/// As [`StorageFacade::create_file_token`](crate::facade::StorageFacade::create_file_token).
+pub async fn remember_file_tokens(
+    runtime: &Runtime,
+    bucket: &str,
+    tokens: impl IntoIterator<Item = (String, FileTokenRequest)>,
+) -> StorageResult<()> {
+    let core = &runtime.node.core;
+    let now = core.clock.now();
+    let mut tokens = tokens.into_iter().peekable();
+    while tokens.peek().is_some() {
+        let some: Vec<_> = tokens.by_ref().take(AT_ONCE).collect();
+        let add = |view: &View<'_>| {
+            let (mut batch, mut edit) = (Batch::new(), records::Edit::default());
+            let bucket = records::bucket(view, bucket)?.ok_or(StorageError::BucketNotFound)?;
+            TokenKey::stored_or_new(view, &mut batch)?;
+            for (file, request) in &some {
+                let file = records::file(view, bucket.number, file)?.ok_or(StorageError::FileNotFound)?;
+                let token = FileTokenRecord {
+                    id: StorageId::of_new("tokenId", "unique()")?.to_string(),
+                    number: edit.number(view)?,
+                    bucket: bucket.number,
+                    file: file.number,
+                    bucket_id: bucket.id.clone(),
+                    file_id: file.id,
+                    created_at: now,
+                    updated_at: now,
+                    terms: request.clone().check(now)?,
+                    generation: 0,
+                    revoked_at: None,
+                };
+                token::add(view, &mut batch, &mut edit, &token)?;
+            }
+            edit.finish(&mut batch)?;
+            Ok::<_, StorageError>((batch, ()))
+        };
+        core.store.change(add).await?;
+    }
+    Ok(())
 }
 
 /// A list of `count` pages that `page` reads, numbered from 0.

@@ -2,15 +2,14 @@
 
 use std::borrow::Cow;
 
-use http::StatusCode;
 use query::{
     Attribute as QueryAttribute, Kind, NullBesideCursor, Paging, Query, Record, Schema, Selection, SelectionError,
     Value,
 };
 use runtime::Timestamp;
-use runtime::dto::{Bucket, BucketFile, FileToken};
-use runtime::facade::List;
-use runtime::storage::{Attribute, Search};
+use runtime::dto::{Bucket, BucketFile};
+use runtime::facade::{FindFileTokens, List};
+use runtime::storage::{Attribute, FileTokenQueries, Search, StorageError};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
@@ -23,8 +22,6 @@ use crate::protocol::is_element;
 pub(super) trait Listed: Send + 'static {
     /// What it can be filtered and ordered by.
     const ATTRIBUTES: &'static [(&'static str, Kind)];
-    /// Those of them that some records have no value for.
-    const NULLABLE: &'static [&'static str];
 
     fn id(&self) -> &str;
     fn sequence(&self) -> u64;
@@ -33,10 +30,9 @@ pub(super) trait Listed: Send + 'static {
 }
 
 macro_rules! listed {
-    ($type:ty, $attributes:expr, $nullable:expr) => {
+    ($type:ty, $attributes:expr) => {
         impl Listed for $type {
             const ATTRIBUTES: &'static [(&'static str, Kind)] = $attributes;
-            const NULLABLE: &'static [&'static str] = $nullable;
 
             fn id(&self) -> &str {
                 self.id.as_str()
@@ -71,8 +67,7 @@ listed!(
         ("encryption", Kind::Boolean),
         ("antivirus", Kind::Boolean),
         ("transformations", Kind::Boolean),
-    ],
-    &[]
+    ]
 );
 listed!(
     BucketFile,
@@ -88,34 +83,8 @@ listed!(
         ("sizeOriginal", Kind::Integer),
         ("chunksTotal", Kind::Integer),
         ("chunksUploaded", Kind::Integer),
-    ],
-    &[]
+    ]
 );
-listed!(
-    FileToken,
-    &[
-        ("$id", Kind::Text),
-        ("$sequence", Kind::Integer),
-        ("$createdAt", Kind::Time),
-        ("$updatedAt", Kind::Time),
-        ("resourceId", Kind::Text),
-        ("resourceType", Kind::Text),
-        ("bucketId", Kind::Text),
-        ("fileId", Kind::Text),
-        ("expire", Kind::Time),
-        ("accessedAt", Kind::Time),
-        ("label", Kind::Text),
-        ("status", Kind::Text),
-        ("notBefore", Kind::Time),
-        ("maxDownloads", Kind::Integer),
-        ("downloads", Kind::Integer),
-        ("remaining", Kind::Integer),
-        ("notify", Kind::Text),
-        ("revokedAt", Kind::Time),
-    ],
-    FileToken::NULLABLE
-);
-
 /// A record for the query language.
 struct Row<T>(T);
 
@@ -160,23 +129,12 @@ impl ListRequest {
     /// # Errors
     /// 400 for queries that are not in the language, a search that is too long, and a `total` that is not a boolean.
     pub(super) fn of<T: Listed>(call: &Call<()>) -> Result<Self, Problem> {
-        let attribute = |(name, kind): &(&'static str, Kind)| {
-            let attribute = QueryAttribute::new(*name, name, *kind);
-            if T::NULLABLE.contains(name) { attribute.nullable() } else { attribute }
-        };
-        let attributes = T::ATTRIBUTES.iter().map(attribute);
+        let attributes = T::ATTRIBUTES.iter().map(|(name, kind)| QueryAttribute::new(*name, name, *kind));
         let list = query::List::parse(&queries(call), &Schema::new(attributes, read_time));
         let list = list.map_err(|error| invalid("queries", error))?;
-        let search = Search::parse(call.query_value("search").unwrap_or_default())?;
-        let is_counted = call.query_value("total").map_or(Ok(true), |text| flag_of("total", text))?;
-        let ceiling = is_counted.then_some(call.runtime().config().storage.max_total);
+        let search = search(call)?;
+        let ceiling = is_counted(call)?.then_some(call.runtime().config().storage.max_total);
         Ok(Self { list, search, ceiling })
-    }
-
-    /// The same for as many records as one list can show.
-    pub(super) fn longest(mut self) -> Self {
-        self.list.limit = query::MAX_LIMIT;
-        self
     }
 
     /// The page that the request asks for. `find` finds the record of the cursor. All records may have to be looked at, so this is done
@@ -222,6 +180,23 @@ impl ListRequest {
     }
 }
 
+/// What a request for a list of file tokens says.
+///
+/// # Errors
+/// As [`ListRequest::of`].
+pub(super) fn file_tokens(call: &Call<()>) -> Result<FindFileTokens, Problem> {
+    let queries = FileTokenQueries::parse(&queries(call)).map_err(|error| invalid("queries", error))?;
+    Ok(FindFileTokens { queries, search: search(call)?, is_counted: is_counted(call)? })
+}
+
+fn search(call: &Call<()>) -> Result<Search, Problem> {
+    Ok(Search::parse(call.query_value("search").unwrap_or_default())?)
+}
+
+fn is_counted(call: &Call<()>) -> Result<bool, Problem> {
+    call.query_value("total").map_or(Ok(true), |text| flag_of("total", text))
+}
+
 fn queries<C>(call: &Call<C>) -> Vec<&str> {
     let queries = call.query.iter().filter(|(name, _)| is_element(name, "queries"));
     queries.map(|(_, text)| text.as_str()).collect()
@@ -250,12 +225,7 @@ fn read_time(text: &str) -> Option<i64> {
 }
 
 fn refused(error: SelectionError) -> Problem {
-    let code = match error {
-        SelectionError::CursorNotFound { .. } => "general_cursor_not_found",
-        SelectionError::Null { .. } => "database_query_order_null",
-        _ => "general_query_invalid",
-    };
-    Problem::of_face(StatusCode::BAD_REQUEST, code, error.to_string())
+    StorageError::List(error).into()
 }
 
 #[cfg(test)]
@@ -269,6 +239,5 @@ mod tests {
         }
         assert_eq!(names(<Bucket as Listed>::ATTRIBUTES), Bucket::ATTRIBUTES);
         assert_eq!(names(<BucketFile as Listed>::ATTRIBUTES), BucketFile::ATTRIBUTES);
-        assert_eq!(names(<FileToken as Listed>::ATTRIBUTES), FileToken::ATTRIBUTES);
     }
 }

@@ -1,6 +1,7 @@
 //! Failures in the terms that clients know.
 
 use http::StatusCode;
+use query::SelectionError;
 use runtime::storage::preview::PreviewError;
 use runtime::storage::{StorageError, TokenRefusal};
 
@@ -61,11 +62,21 @@ impl From<StorageError> for Problem {
                     return Self::unexpected();
                 }
             },
+            E::List(error) => (StatusCode::BAD_REQUEST, of_list(error)),
             E::Node(error) => return of_node(error.clone().into()),
             _ => return Self::unexpected(),
         };
         let problem = Self::of_face(status, code, error.to_string());
         if status == StatusCode::SERVICE_UNAVAILABLE { problem.for_some(RETRY_AFTER) } else { problem }
+    }
+}
+
+/// What is wrong with what a list asks for.
+fn of_list(error: &SelectionError) -> &'static str {
+    match error {
+        SelectionError::CursorNotFound { .. } => "general_cursor_not_found",
+        SelectionError::Null { .. } => "database_query_order_null",
+        _ => "general_query_invalid",
     }
 }
 

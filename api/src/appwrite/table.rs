@@ -25,6 +25,7 @@ const TOKENS_OF_FILE: &str = "tokens/buckets/{bucketId}/files/{fileId}";
 const TOKEN: &str = "tokens/{tokenId}";
 const ROTATE: &str = "tokens/{tokenId}/rotate";
 const REVOKE: &str = "tokens/{tokenId}/revoke";
+const QR_CODE: &str = "tokens/{tokenId}/qr";
 const CLAIMS: &str = "tokens/claims";
 const COMMIT: &str = "tokens/claims/{claimId}/commit";
 
@@ -210,6 +211,12 @@ fn tokens_of(resource: Make) -> Vec<Resource> {
             REVOKE,
             WRITE_TOKENS,
             vec![operation!(POST, tokens::revoke, Input::None, Output::One(token), "Ends a token and keeps it listed")],
+        ),
+        // It shows the secret.
+        resource(
+            QR_CODE,
+            WRITE_TOKENS,
+            vec![operation!(GET, tokens::qr_code, Input::None, Output::QrCode, "The URL of a token as a QR code")],
         ),
     ]
 }

@@ -3,24 +3,26 @@
 use http::{HeaderValue, StatusCode, header};
 use runtime::Timestamp;
 use runtime::dto;
-use runtime::facade::StorageFacade;
+use runtime::facade::{FindFileTokens, FoundFileTokens, StorageFacade};
 use runtime::storage::{
     ContentUse, Endpoints, FileTokenChange, FileTokenRequest, Notify, PresentedToken, StorageError, TokenClaim,
     TokenClaimId,
 };
 
 use super::arguments::{Arguments, invalid};
-use super::list::{ListRequest, filters_only};
 use super::model::{Claim, DeletedTokens, Token, TokenList};
 use super::table::WRITE_TOKENS;
-use super::{caller, page, parameter, presented, preview};
+use super::{PROJECT, caller, list, page, parameter, presented, preview};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::reply::Reply;
+use crate::rest::qr_code;
 use crate::validation::{Object, ValueRule};
 
 /// What would restrict a token, and this node cannot hold. A token without the restriction that was asked for would be worse than none.
 const UNKNOWN_RESTRICTIONS: [&str; 4] = ["forIdentity", "passwordProtection", "transports", "receipts"];
+/// By which protocol a proxy was asked.
+const FORWARDED_PROTOCOL: &str = "x-forwarded-proto";
 /// The node serves the content itself.
 const DELIVERY: &str = "node";
 
@@ -80,37 +82,31 @@ pub(super) async fn create(mut call: Call<()>) -> Result<Reply, Problem> {
 
 /// `GET tokens/buckets/{bucketId}/files/{fileId}`
 pub(super) async fn list_of_file(call: Call<()>) -> Result<Reply, Problem> {
-    let request = ListRequest::of::<dto::FileToken>(&call)?;
-    let storage = call.runtime().storage();
+    let find = list::file_tokens(&call)?;
     let (bucket, file) = (parameter(&call, 0), parameter(&call, 1));
-    let tokens = storage.file_tokens_of(caller(&call), bucket, file)?;
-    let (bucket, file) = (bucket.to_owned(), file.to_owned());
-    let is_of_file = move |token: &dto::FileToken| token.bucket_id.as_str() == bucket && token.file_id.as_str() == file;
-    let find = move |id: &str| storage.file_token(id).ok().filter(is_of_file);
-    let (tokens, total) = request.page(tokens, find).await?;
-    Ok(Reply::ok(&shown_list(&call, tokens, total)))
+    let found = storage(&call).find_file_tokens_of(caller(&call), bucket, file, find).await?;
+    Ok(Reply::ok(&shown_list(&call, found)))
 }
 
 /// `GET tokens`
 pub(super) async fn list(call: Call<()>) -> Result<Reply, Problem> {
-    let request = ListRequest::of::<dto::FileToken>(&call)?;
-    let storage = call.runtime().storage();
-    let (tokens, total) = request.page(storage.file_tokens(), move |id| storage.file_token(id).ok()).await?;
-    Ok(Reply::ok(&shown_list(&call, tokens, total)))
+    let found = storage(&call).find_file_tokens(list::file_tokens(&call)?).await?;
+    Ok(Reply::ok(&shown_list(&call, found)))
 }
 
 /// `DELETE tokens`
 pub(super) async fn delete_some(call: Call<()>) -> Result<Reply, Problem> {
-    filters_only(&call)?;
-    let storage = call.runtime().storage();
+    list::filters_only(&call)?;
+    let find = list::file_tokens(&call)?;
+    let find = FindFileTokens { queries: find.queries.longest(), ..find };
+    let storage = storage(&call);
     let mut total = 0;
     loop {
-        let request = ListRequest::of::<dto::FileToken>(&call)?.longest();
-        let (tokens, _) = request.page(storage.file_tokens(), |_| None).await?;
-        if tokens.is_empty() {
+        let found = storage.find_file_tokens(find.clone()).await?;
+        if found.tokens.is_empty() {
             return Ok(Reply::ok(&DeletedTokens { total }));
         }
-        let ids: Vec<_> = tokens.into_iter().map(|token| token.id).collect();
+        let ids: Vec<_> = found.tokens.into_iter().map(|token| token.id).collect();
         total += storage.delete_file_tokens(&ids).await?;
     }
 }
@@ -148,6 +144,33 @@ pub(super) async fn rotate(call: Call<()>) -> Result<Reply, Problem> {
 pub(super) async fn revoke(call: Call<()>) -> Result<Reply, Problem> {
     let token = storage(&call).revoke_file_token(parameter(&call, 0)).await?;
     Ok(Reply::ok(&shown(&call, token)))
+}
+
+/// `GET tokens/{tokenId}/qr`
+pub(super) async fn qr_code(call: Call<()>) -> Result<Reply, Problem> {
+    let token = storage(&call).file_token(parameter(&call, 0))?;
+    let picture = qr_code::of_text(&url(&call, &token)?)?;
+    let reply = Reply::png(StatusCode::OK, &format!("{}.png", token.id), picture);
+    Ok(reply.with(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")))
+}
+
+/// The URL with which a token is used, at the host that the request has reached.
+fn url(call: &Call<()>, token: &dto::FileToken) -> Result<String, Problem> {
+    let header = |name| call.headers.get(name).and_then(|value| value.to_str().ok());
+    let host = header(header::HOST.as_str()).ok_or_else(|| invalid("Host", "The header must name this node"))?;
+    // A proxy in front of the node has the certificate.
+    let scheme = header(FORWARDED_PROTOCOL).filter(|protocol| protocol.eq_ignore_ascii_case("https"));
+    let scheme = scheme.map_or("http", |_| "https");
+    let project = page::encoded(header(PROJECT).or_else(|| call.query_value("project")).unwrap_or_default());
+    // What people can look at comes first.
+    let all = [ContentUse::View, ContentUse::Download, ContentUse::Preview];
+    let allowed = all.into_iter().find(|used_as| token.allow.contain(*used_as)).unwrap_or(ContentUse::View);
+    let dto::FileToken { bucket_id, file_id, .. } = token;
+    Ok(format!(
+        "{scheme}://{host}/v1/storage/buckets/{bucket_id}/files/{file_id}/{}?project={project}&token={}",
+        allowed.as_str(),
+        page::encoded(token.secret.expose()),
+    ))
 }
 
 /// `POST tokens/claims`
@@ -221,8 +244,8 @@ fn shown(call: &Call<()>, token: dto::FileToken) -> Token {
     Token::new(token, call.roles.satisfy(WRITE_TOKENS))
 }
 
-fn shown_list(call: &Call<()>, tokens: Vec<dto::FileToken>, total: u64) -> TokenList {
-    TokenList { total, tokens: tokens.into_iter().map(|token| shown(call, token)).collect() }
+fn shown_list(call: &Call<()>, found: FoundFileTokens) -> TokenList {
+    TokenList { total: found.total, tokens: found.tokens.into_iter().map(|token| shown(call, token)).collect() }
 }
 
 /// The members that a body has; null returns to the default.

@@ -211,7 +211,7 @@ fn request_body(input: &Input) -> Option<RequestBody> {
 fn status(output: &Output) -> &'static str {
     match output {
         Output::Nothing => "204",
-        Output::One(_) | Output::Many(_) | Output::Content | Output::Image | Output::Lines(_) => "200",
+        Output::One(_) | Output::Many(_) | Output::Content | Output::Image | Output::QrCode | Output::Lines(_) => "200",
         Output::New(_) | Output::NewOrFound(_) | Output::NewOrLeading(_) => "201",
     }
 }
@@ -240,12 +240,17 @@ fn success(face: &Face, operation: &face::Operation) -> ResponseBuilder {
             with_path(ResponseBuilder::new().description("The bytes, verified").content("*/*", content))
         }
         Output::Image => image(),
+        Output::QrCode => with_qr_code(ResponseBuilder::new().description("A QR code"), "The QR code of the URL."),
     };
     if operation.produces.contains(&Media::PNG) {
-        let picture = ContentBuilder::new().schema(Some(binary("The QR code of the reference."))).build();
-        return response.content("image/png", picture);
+        with_qr_code(response, "The QR code of the reference.")
+    } else {
+        response
     }
-    response
+}
+
+fn with_qr_code(response: ResponseBuilder, description: &str) -> ResponseBuilder {
+    response.content("image/png", ContentBuilder::new().schema(Some(binary(description))).build())
 }
 
 /// The answer where the new thing is there already.

@@ -14,7 +14,7 @@ pub(crate) mod monitoring;
 mod paced;
 mod password;
 pub(crate) mod peers;
-mod qr_code;
+pub(crate) mod qr_code;
 mod spool;
 mod streamed_upload;
 pub(crate) mod token_list;

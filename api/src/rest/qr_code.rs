@@ -15,9 +15,13 @@ const SCALE: usize = 4;
 
 /// The QR code of a reference as a PNG, in the form that the dialect and the client want.
 pub(crate) fn of_reference(call: &Call, reference: &Reference, wants_url: bool) -> Result<Vec<u8>, Problem> {
-    let payload = payload(call.differences(), reference, wants_url);
-    render(&payload).ok_or_else(|| {
-        tracing::error!(length = payload.len(), "a reference does not fit into a QR code");
+    of_text(&payload(call.differences(), reference, wants_url))
+}
+
+/// The QR code of a reference or URL as a PNG.
+pub(crate) fn of_text(text: &str) -> Result<Vec<u8>, Problem> {
+    render(text).ok_or_else(|| {
+        tracing::error!(length = text.len(), "a reference does not fit into a QR code");
         Problem::unexpected()
     })
 }

@@ -481,3 +481,55 @@ async fn of_64_who_ask_at_the_same_time_one_gets_the_only_use() {
     assert_eq!(client.current(&token).await["remaining"], 1);
     assert_eq!(guest.send(get(&by(&token, VIEW))).await.status, StatusCode::CONFLICT);
 }
+
+/// The modules of a QR code, black ones, with how many there are in a row.
+fn modules(picture: &[u8]) -> (usize, Vec<bool>) {
+    /// Pixels of a module's edge, and light modules around the code.
+    const SCALE: usize = 4;
+    const MARGIN: usize = 4;
+    let mut reader = png::Decoder::new(std::io::Cursor::new(picture)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    let width = usize::try_from(info.width).unwrap() / SCALE - 2 * MARGIN;
+    let is_dark = |at: usize| {
+        let (x, y) = ((at % width + MARGIN) * SCALE, (at / width + MARGIN) * SCALE);
+        pixels[y * info.line_size + x / 8] >> (7 - x % 8) & 1 == 0
+    };
+    (width, (0..width * width).map(is_dark).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_url_of_a_token_is_a_picture_for_keys_that_see_its_secret() {
+    let node = TestNode::start().await;
+    let client = client(&node).await;
+    let token = client.token(json!({})).await;
+    let downloading = client.token(json!({"allow": ["preview", "download"]})).await;
+    let picture = |token: &Value| format!("{}/qr", path(token));
+    let shown = |url: &str| {
+        let code = qrcode::QrCode::with_error_correction_level(url, qrcode::EcLevel::M).unwrap();
+        (code.width(), code.to_colors().into_iter().map(|color| color == qrcode::Color::Dark).collect::<Vec<_>>())
+    };
+    let url = |scheme: &str, content: &str, token: &Value| {
+        let secret = percent_encoding::utf8_percent_encode(secret(token), percent_encoding::NON_ALPHANUMERIC);
+        format!("{scheme}://localhost{content}?project=enlace&token={secret}")
+    };
+    for (token, content) in [(&token, VIEW), (&downloading, DOWNLOAD)] {
+        let answer = client.get(&picture(token)).await;
+        assert_eq!((answer.status, header_of(&answer, "content-type").as_str()), (StatusCode::OK, "image/png"));
+        assert_eq!(header_of(&answer, "cache-control"), "private, no-store");
+        assert_eq!(modules(&answer.body), shown(&url("http", content, token)));
+        assert_eq!(
+            client.with(None).get(&url("", content, token)["://localhost".len()..]).await.status,
+            StatusCode::OK
+        );
+    }
+    let proxied = Request::get(picture(&token)).header("x-forwarded-proto", "https").body(Body::empty()).unwrap();
+    assert_eq!(modules(&client.send(proxied).await.body), shown(&url("https", VIEW, &token)));
+
+    assert_eq!(client.with(Some(CREATING)).get(&picture(&token)).await.status, StatusCode::OK);
+    for key in [None, Some(LISTING)] {
+        let refusal = client.with(key).get(&picture(&token)).await;
+        assert_eq!(told(&refusal), refused(401, "general_unauthorized_scope"));
+    }
+    assert_eq!(told(&client.get("/v1/tokens/none/qr").await), refused(404, "token_not_found"));
+}

@@ -199,6 +199,12 @@ pub(crate) const KEYS: &[Key] = &[
         "30",
         "days for which tokens of `/v1` are kept after they have expired or were revoked",
     ),
+    key(
+        "enlace.appwrite.accessedAtGranularity",
+        ValueForm::SmallNumber,
+        "0",
+        "hours for which `accessedAt` of a token of `/v1` stays at further uses, 24 in Appwrite; 0 for each use exactly",
+    ),
     key("enlace.appwrite.keys.<name>.key", ValueForm::Secret, "", "a further key for `/v1`"),
     key(
         "enlace.appwrite.keys.<name>.scopes",

@@ -108,6 +108,8 @@ pub(crate) struct AppwriteSettings {
     pub(crate) max_total: u64,
     /// How long tokens are kept after they have ended.
     pub(crate) token_retention: Duration,
+    /// How far the time of the last use of a token may be behind.
+    pub(crate) access_granularity: Duration,
     /// Keys from the configuration, by name. Their scopes are those of Appwrite.
     pub(crate) keys: Vec<ApiKeySettings>,
 }
@@ -246,6 +248,7 @@ struct AppwriteTree {
     guest_writes_per_minute: u32,
     max_total: u64,
     token_retention: u32,
+    accessed_at_granularity: u32,
     #[serde(default)]
     keys: BTreeMap<String, AppwriteKey>,
 }
@@ -481,7 +484,7 @@ fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSetti
     if !tree.enabled {
         return None;
     }
-    let AppwriteTree { project, key_file, guest_writes_per_minute, max_total, token_retention, keys: named, .. } = tree;
+    let AppwriteTree { project, key_file, guest_writes_per_minute, max_total, keys: named, .. } = tree;
     if project.is_empty() {
         problems.note::<()>(Err(problem("enlace.appwrite.project", "must not be empty")));
     }
@@ -493,8 +496,16 @@ fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSetti
             keys.push(ApiKeySettings { name, place, key: Secret::new(key), expires_at: None, scopes });
         }
     }
-    let token_retention = Duration::from_secs(u64::from(token_retention) * 24 * 60 * 60);
-    Some(AppwriteSettings { project, key_file, guest_writes_per_minute, max_total, token_retention, keys })
+    let hours = |count: u64| Duration::from_secs(count * 60 * 60);
+    Some(AppwriteSettings {
+        project,
+        key_file,
+        guest_writes_per_minute,
+        max_total,
+        token_retention: hours(24 * u64::from(tree.token_retention)),
+        access_granularity: hours(tree.accessed_at_granularity.into()),
+        keys,
+    })
 }
 
 /// Where keys of `/v1` are.
@@ -646,6 +657,9 @@ mod tests {
         assert_eq!((read.project.as_str(), read.keys.len()), ("enlace", 2));
         assert_eq!(read.token_retention, StorageConfig::DEFAULT_TOKEN_RETENTION);
         assert_eq!(read.max_total, StorageConfig::DEFAULT_MAX_TOTAL);
+        assert_eq!(read.access_granularity, StorageConfig::DEFAULT_ACCESS_GRANULARITY);
+        let as_appwrite = appwrite(json!({"accessedAtGranularity": 24})).unwrap().unwrap();
+        assert_eq!(as_appwrite.access_granularity.as_secs(), 24 * 60 * 60);
         assert_eq!(read.keys[0].scopes.as_deref(), Some(&["files.read".to_owned()][..]));
         assert_eq!(read.keys[1].scopes, None);
         assert_eq!(read.guest_writes_per_minute, 60);

@@ -12,6 +12,7 @@ use super::Node;
 use super::files::FilesFacade;
 use super::list::{List, Page};
 use super::storage_tokens::{ByToken, Examined, TokenUse};
+use super::tokens_list::readable;
 use crate::dto::{Bucket, BucketFile};
 use crate::file::VerifiedContent;
 use crate::storage::access::{self, Listed};
@@ -350,7 +351,8 @@ impl StorageFacade {
         access::visible(caller, records::bucket(view, id.as_str())?)
     }
 
-    /// The values whose names begin with `prefix`, each turned into what users see, or left out.
+    /// The values whose names begin with `prefix`, each turned into what users see, or left out. One damaged value does not hide all
+    /// others: it is left out, with a warning.
     pub(super) fn list<R, T>(
         &self,
         prefix: String,
@@ -368,7 +370,7 @@ impl StorageFacade {
             let mut items = Vec::with_capacity(names.len());
             for name in &names {
                 // None if it was removed meanwhile.
-                if let Some(record) = view.value(name)? {
+                if let Some(record) = readable(name, view.value(name))? {
                     items.extend(show(&view, record)?);
                 }
             }

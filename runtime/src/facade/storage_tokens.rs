@@ -4,17 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tracing::{info, instrument};
+use transport::crypto::random;
 use transport::wire::Timestamp;
 
 use super::list::List;
 use super::storage::{BucketContent, StorageFacade};
+use super::tokens_list::{Stored, readable};
+use crate::blocking::blocking;
 use crate::core::Core;
 use crate::dto::FileToken;
+use crate::listed;
 use crate::storage::access::{self, Presented};
+use crate::storage::records::FileEntry;
 use crate::storage::token::{self, Facts, TokenKey, TokenRecord};
 use crate::storage::{
-    Action, Caller, ContentUse, Counting, FileTokenChange, FileTokenRequest, PresentedToken, StorageError, StorageId,
-    StorageResult, TokenClaim, TokenClaimId, TokenRefusal, records,
+    Action, Caller, ContentUse, Counting, FileTokenChange, FileTokenQueries, FileTokenRequest, PresentedToken, Search,
+    StorageError, StorageId, StorageResult, TokenClaim, TokenClaimId, TokenRefusal, records,
 };
 use crate::store::{Batch, StoreError, View};
 
@@ -40,6 +45,26 @@ pub struct ByToken {
     used_as: ContentUse,
     counting: Counting,
     token: TokenRecord,
+}
+
+/// What a list of file tokens is asked for.
+#[derive(Debug, Clone)]
+pub struct FindFileTokens {
+    /// Filters, orders and the page.
+    pub queries: FileTokenQueries,
+    /// Words of their ids and labels.
+    pub search: Search,
+    /// Whether matches are counted, up to [`StorageConfig::max_total`](crate::StorageConfig::max_total).
+    pub is_counted: bool,
+}
+
+/// A page of a list of file tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFileTokens {
+    /// In the order of the list.
+    pub tokens: Vec<FileToken>,
+    /// How many match, as far as they are counted; 0 if they are not.
+    pub total: u64,
 }
 
 /// What a token is worth that was presented.
@@ -161,13 +186,8 @@ impl StorageFacade {
     /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`],
     /// [`StorageError::FileNotFound`].
     pub fn file_tokens_of(&self, caller: Caller, bucket: &str, file: &str) -> StorageResult<List<FileToken>> {
-        let core = self.node.core.clone();
-        let view = core.store.view();
-        let file = StorageId::parse("fileId", file)?;
-        let bucket = self.bucket_for(&view, caller, bucket)?;
-        let found = records::file(&view, bucket.number, file.as_str())?;
-        let file = access::tokens(Action::Read, caller, &bucket, found)?;
-        let shown = shown_by(core);
+        let file = self.file_with_tokens(caller, bucket, file)?;
+        let shown = shown_by(self.node.core.clone());
         Ok(self.list(token::of_file(file.bucket, file.number), move |view, number: u64| {
             token::at(view, number)?.map_or(Ok(None), |token| shown(view, token))
         }))
@@ -177,6 +197,55 @@ impl StorageFacade {
     #[must_use]
     pub fn file_tokens(&self) -> List<FileToken> {
         self.list(token::TOKENS.to_owned(), shown_by(self.node.core.clone()))
+    }
+
+    /// A page of the list of all tokens of this node, which is in the order of their creation unless queries say otherwise. A token that
+    /// is deleted meanwhile, or that cannot be read, is left out.
+    ///
+    /// # Errors
+    /// [`StorageError::List`] for a cursor that names no token, and for a list that reaches too far or takes too long.
+    #[instrument(skip_all)]
+    pub async fn find_file_tokens(&self, find: FindFileTokens) -> StorageResult<FoundFileTokens> {
+        self.find_on(None, find).await
+    }
+
+    /// The same of the tokens of one file.
+    ///
+    /// # Errors
+    /// As [`file_tokens_of`](Self::file_tokens_of) and [`find_file_tokens`](Self::find_file_tokens).
+    #[instrument(skip_all)]
+    pub async fn find_file_tokens_of(
+        &self,
+        caller: Caller,
+        bucket: &str,
+        file: &str,
+        find: FindFileTokens,
+    ) -> StorageResult<FoundFileTokens> {
+        let file = self.file_with_tokens(caller, bucket, file)?;
+        self.find_on(Some((file.bucket, file.number)), find).await
+    }
+
+    /// Searches tokens on a file with the numbers of its bucket and of itself, or on all files.
+    async fn find_on(&self, file: Option<(u64, u64)>, find: FindFileTokens) -> StorageResult<FoundFileTokens> {
+        let core = self.node.core.clone();
+        let place = core.listed.place().await;
+        blocking(move || {
+            // Whoever asks may have gone, but the search goes on.
+            let _place = place;
+            let ceiling = find.is_counted.then_some(core.config.storage.max_total);
+            let (now, seed) = (core.clock.now(), u64::from_le_bytes(random::bytes()));
+            let search = listed::Search::of_bucket_files(find.queries, file, find.search, ceiling, now, seed);
+            let found = core.listed.search(&Stored { core: &core }, &search)?;
+            let view = core.store.view();
+            let key = TokenKey::stored(&view)?;
+            let read = |id: &str| match token::find(&view, id)? {
+                Some(token) => token::to_dto(&view, &token, &key, &core.token_accesses, now).map(Some),
+                None => Ok(None),
+            };
+            let tokens = found.ids().filter_map(|id| readable(id, read(id)).transpose());
+            Ok(FoundFileTokens { tokens: tokens.collect::<Result<_, _>>()?, total: found.total })
+        })
+        .await
     }
 
     /// Changes what a token allows. Its secret stays the same. A new limit of uses counts those that were claimed before.
@@ -278,6 +347,15 @@ impl StorageFacade {
         let is_first = token::pay(&self.node.core, &by.token, counting).await?;
         let uncounted = *counting == Counting::Unclaimed && first == Some(0);
         Ok(token::note_use(&self.node.core, &by.token, by.used_as, uncounted.into(), is_first || uncounted)?)
+    }
+
+    /// A file whose tokens the caller may list.
+    fn file_with_tokens(&self, caller: Caller, bucket: &str, file: &str) -> StorageResult<FileEntry> {
+        let view = self.node.core.store.view();
+        let file = StorageId::parse("fileId", file)?;
+        let bucket = self.bucket_for(&view, caller, bucket)?;
+        let found = records::file(&view, bucket.number, file.as_str())?;
+        access::tokens(Action::Read, caller, &bucket, found)
     }
 
     async fn change_token(

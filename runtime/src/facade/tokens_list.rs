@@ -9,7 +9,7 @@ use super::TokensFacade;
 use crate::blocking::blocking;
 use crate::core::Core;
 use crate::dto::{JsonText, ListedTokens, MaxDownloads};
-use crate::listed::{self, ReadRows, Row, RowId, Search};
+use crate::listed::{self, BucketFile, ReadRows, Row, RowId, Search};
 use crate::logging::short;
 use crate::storage::token::TokenRecord as FileTokenRecord;
 use crate::storage::{self, records};
@@ -66,8 +66,8 @@ impl TokensFacade {
 }
 
 /// The tokens in a store.
-struct Stored<'c> {
-    core: &'c Core,
+pub(super) struct Stored<'c> {
+    pub(super) core: &'c Core,
 }
 
 impl ReadRows for Stored<'_> {
@@ -120,14 +120,25 @@ impl ReadRows for Stored<'_> {
                 numbers.map_or(Ok(Vec::new()), |(bucket, file)| ids_of(&view, &storage::token::of_file(bucket, file)))
             }
             Name::Value(_, token) => {
-                let token = number(token).map(|token| file_token_at(&view, token)).transpose()?.flatten();
-                Ok(token.map(|token| RowId::Node(token.id.into())).into_iter().collect())
+                let id = number(token).map(|token| Self::id_of(&view, token)).transpose()?.flatten();
+                Ok(id.into_iter().collect())
             }
         }
+    }
+
+    fn pending(&self) -> Result<Vec<RowId>> {
+        let view = self.core.store.view();
+        let accesses = self.core.token_accesses.all();
+        accesses.into_keys().filter_map(|token| Self::id_of(&view, token).transpose()).collect()
     }
 }
 
 impl Stored<'_> {
+    /// The id of a token on a file in a bucket.
+    fn id_of(view: &View<'_>, number: u64) -> Result<Option<RowId>> {
+        Ok(file_token_at(view, number)?.map(|token| RowId::Node(token.id.into())))
+    }
+
     /// The row of a token on a file in a bucket; none if the bucket is deleted.
     fn file_token(&self, view: &View<'_>, token: &FileTokenRecord) -> Result<Option<Row>, StoreError> {
         if records::bucket_at(view, token.bucket)?.is_none() {
@@ -143,7 +154,13 @@ impl Stored<'_> {
         Ok(Some(Row {
             id: RowId::Node(token.id.as_str().into()),
             is_own: true,
-            file: file.and_then(|file| file.content).map(|content| content.file),
+            file: file.and_then(|file| file.content).map(|content| content.file.as_str().into()),
+            bucket_file: Some(BucketFile {
+                number: token.number,
+                bucket: token.bucket,
+                file: token.file,
+                notify: token.terms.notify,
+            }),
             resource: Some(format!("{}:{}", token.bucket_id, token.file_id)),
             label: Some(token.terms.label.clone()).filter(|label| !label.is_empty()),
             created_at: token.created_at,
@@ -201,7 +218,7 @@ fn ids_of(view: &View<'_>, beginning: &str) -> Result<Vec<RowId>> {
 }
 
 /// What was read; nothing, with a warning, if it is damaged. One damaged value does not hide all other tokens.
-fn readable<T>(id: &str, read: Result<Option<T>, StoreError>) -> Result<Option<T>> {
+pub(super) fn readable<T>(id: &str, read: Result<Option<T>, StoreError>) -> Result<Option<T>> {
     match read {
         Err(error @ StoreError::Damaged) => {
             warn!(id = short(&id), %error, "left out of a list");
@@ -281,7 +298,8 @@ fn token(view: &View<'_>, record: &Record, now: Timestamp) -> Result<Option<Row>
     Ok(Some(Row {
         id: RowId::E2e(id.as_str().into()),
         is_own: members.is_own,
-        file: file_of(&members.content),
+        file: file_of(&members.content).map(|file| file.as_str().into()),
+        bucket_file: None,
         resource: None,
         label: settings.label.map(String::from),
         created_at: members.created_at,
@@ -320,14 +338,17 @@ mod tests {
     use transport::access::LEASE;
     use transport::wire::backbone::token_terms::TokenTerms;
 
-    use super::super::{CreateOwnToken, CreateTokenForFile, FilesFacade, Node, StorageFacade, UpdateToken};
+    use super::super::{
+        CreateOwnToken, CreateTokenForFile, FilesFacade, FindFileTokens, Node, StorageFacade, UpdateToken,
+    };
     use super::*;
     use crate::clock::{Clock as _, ManualClock};
     use crate::delivery::memory::{self, Holder};
     use crate::dto::{FileToken, ListedToken, TokenDelivery, TokenStatus};
     use crate::held;
     use crate::storage::{
-        BucketRequest, Caller, Change, FileTokenChange, FileTokenRequest, NewBucketFile, PresentedToken,
+        BucketRequest, Caller, Change, ContentUse, FileTokenChange, FileTokenQueries, FileTokenRequest, NewBucketFile,
+        PresentedToken, Search as Words,
     };
     use crate::store::{Batch, StoreError};
     use crate::sync::Synchronizer;
@@ -467,6 +488,38 @@ mod tests {
             world.node.core.store.change(remove).await.unwrap();
             assert!(world.find(&[]).await.is_empty());
             world.assert_kept_as_stored().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn lists_know_uses_that_are_not_stored_yet() {
+        run(async |directory| {
+            let world = open(directory);
+            world.storage.create_bucket(BUCKET, BucketRequest::named("b")).await.unwrap();
+            world.upload("f").await;
+            let token = world.file_token("f", FileTokenRequest::default()).await;
+            let used = async || {
+                let filter = query("greaterThan", "downloads", &[json!(0)]);
+                let find = FindFileTokens {
+                    queries: FileTokenQueries::parse(std::slice::from_ref(&filter)).unwrap(),
+                    search: Words::parse("").unwrap(),
+                    is_counted: true,
+                };
+                let found = world.storage.find_file_tokens_of(Caller::Key, BUCKET, "f", find).await.unwrap();
+                assert_eq!(found.total, found.tokens.len() as u64);
+                assert_eq!(world.ids(&[filter]).await.len(), found.tokens.len());
+                found.tokens.first().map(|token| (token.downloads, token.accessed_at))
+            };
+            assert_eq!(used().await, None);
+            let core = &world.node.core;
+            let record = storage::token::find(&core.store.view(), token.id.as_str()).unwrap().unwrap();
+            for count in 1..=2 {
+                storage::token::note_use(core, &record, ContentUse::Download, 1, true).unwrap();
+                assert_eq!(used().await, Some((count, Some(world.clock.now()))));
+            }
+            storage::token::flush(core).await.unwrap();
+            assert_eq!(used().await.unwrap().0, 2);
         })
         .await;
     }

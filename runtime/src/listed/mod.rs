@@ -3,13 +3,15 @@
 //! # Contract
 //!
 //! - A list shows what is stored when it is asked for: what was acknowledged before is on it. [`Watch`] names what may have changed, and
-//!   that is read again before each list. What changes with the time is computed for each list, or read again when it may have changed.
+//!   that is read again before each list, as is what is known and not stored yet. What changes with the time is computed for each list, or
+//!   read again when it may have changed.
 //! - Rows are in memory from the first list on, at most [`MAX_ROWS`]; of more tokens none is kept, and each list reads the store.
 //! - In memory or not, the same queries have the same answer.
 //! - A row has no key, no content and no reference.
 
 mod row;
 mod rows;
+mod search;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -21,8 +23,11 @@ use transport::wire::Timestamp;
 use crate::store::{Name, Store, Touched, Watch, Watched, collection, token_values};
 use crate::{Error, Result};
 
-pub(crate) use self::row::{Row, RowId, schema};
-pub(crate) use self::rows::{Found, Rows, Search};
+pub(crate) use self::row::{BucketFile, Row, RowId, schema};
+use self::rows::Selecting;
+pub(crate) use self::rows::{Found, Rows};
+pub use self::search::FileTokenQueries;
+pub(crate) use self::search::Search;
 
 /// Most rows in memory, some 400 bytes each.
 pub(crate) const MAX_ROWS: usize = 200_000;
@@ -56,14 +61,14 @@ pub(crate) struct Listed {
 #[derive(Debug)]
 enum Kept {
     /// All rows, as they were when the watch was asked last.
-    Rows(Rows),
+    Rows(Box<Rows>),
     /// Nothing: there are too many, or they could not be read.
     Nothing,
 }
 
 /// Where rows are read from.
 pub(crate) trait ReadRows {
-    /// Shows all rows, in any order, as long as `visit` returns true.
+    /// Shows all rows as long as `visit` returns true: those on files in buckets in the order of their numbers, others in any order.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -80,6 +85,12 @@ pub(crate) trait ReadRows {
     /// # Errors
     /// The store cannot be read.
     fn touched(&self, name: &Name) -> Result<Vec<RowId>>;
+
+    /// The tokens of which something is known that is not stored yet.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn pending(&self) -> Result<Vec<RowId>>;
 }
 
 impl Listed {
@@ -108,11 +119,10 @@ impl Listed {
     /// all tokens, and each time if there are more than [`MAX_ROWS`].
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for a cursor that names no token, and for a list that reaches too far or takes too long; those of
-    /// reading.
-    pub(crate) fn search(&self, source: &impl ReadRows, search: &Search) -> Result<Found> {
-        if let Kept::Rows(rows) = &*self.current(source, search.now())? {
-            return rows.search(search).map_err(refused);
+    /// [`ListError::Refused`] for a cursor that names no token, and for a list that reaches too far or takes too long; those of reading.
+    pub(crate) fn search(&self, source: &impl ReadRows, search: &Search) -> Result<Found, ListError> {
+        if let Kept::Rows(rows) = &*self.current(source, search.now)? {
+            return Ok(rows.search(search)?);
         }
         self.search_unkept(source, search)
     }
@@ -121,9 +131,10 @@ impl Listed {
     fn current(&self, source: &impl ReadRows, now: Timestamp) -> Result<RwLockReadGuard<'_, Kept>> {
         let read = || self.rows.read().unwrap_or_else(PoisonError::into_inner);
         let is_due = matches!(&*read(), Kept::Rows(rows) if rows.due(now).next().is_some());
-        if is_due || !self.watch.is_quiet() {
+        let pending = source.pending()?;
+        if is_due || !pending.is_empty() || !self.watch.is_quiet() {
             let mut kept = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = self.refresh(&mut kept, source, now) {
+            if let Err(error) = self.refresh(&mut kept, source, now, pending) {
                 self.watch.fall_behind();
                 return Err(error);
             }
@@ -131,13 +142,13 @@ impl Listed {
         Ok(read())
     }
 
-    fn refresh(&self, kept: &mut Kept, source: &impl ReadRows, now: Timestamp) -> Result<()> {
+    fn refresh(&self, kept: &mut Kept, source: &impl ReadRows, now: Timestamp, pending: Vec<RowId>) -> Result<()> {
         // Nothing stays unless all that was named is read: lists that waited for this one answer from what it leaves.
         let before = std::mem::replace(kept, Kept::Nothing);
         match (self.watch.take(), before) {
             (Touched::Names(_), Kept::Nothing) => {}
             (Touched::Names(names), Kept::Rows(mut rows)) => {
-                let mut ids: BTreeSet<RowId> = rows.due(now).cloned().collect();
+                let mut ids: BTreeSet<RowId> = rows.due(now).cloned().chain(pending).collect();
                 for name in &names {
                     ids.extend(source.touched(name)?);
                 }
@@ -154,7 +165,7 @@ impl Listed {
             (Touched::Everything, before) => {
                 // Before others are read, so that both are never in memory.
                 drop(before);
-                let mut rows = Rows::default();
+                let mut rows = Box::<Rows>::default();
                 source.all(&mut |row| {
                     rows.put(row);
                     rows.len() <= self.most
@@ -168,19 +179,16 @@ impl Listed {
     }
 
     /// The same over rows that are read now. If they have become few enough, the next list keeps them.
-    fn search_unkept(&self, source: &impl ReadRows, search: &Search) -> Result<Found> {
-        let cursor = match search.cursor() {
-            None => None,
-            Some(id) => rows::either(id).iter().find_map(|id| source.one(id).transpose()).transpose()?,
-        };
-        let mut selecting = search.begin(cursor.map(Arc::new)).map_err(refused)?;
+    fn search_unkept(&self, source: &impl ReadRows, search: &Search) -> Result<Found, ListError> {
+        let cursor = search.cursors().iter().find_map(|id| source.one(id).transpose()).transpose()?;
+        let mut selecting = Selecting::new(search, cursor.filter(|row| search.is_of_list(row)))?;
         let (mut count, mut offered) = (0, Ok(()));
         source.all(&mut |row| {
             count += 1;
-            offered = selecting.offer(&Arc::new(row));
+            offered = selecting.offer(row);
             offered.is_ok()
         })?;
-        offered.map_err(refused)?;
+        offered?;
         if count <= self.most {
             self.watch.fall_behind();
         }
@@ -188,9 +196,34 @@ impl Listed {
     }
 }
 
-/// The list cannot be made.
-fn refused(error: SelectionError) -> Error {
-    Error::InvalidPropertyValue(error.to_string())
+/// A list cannot be made.
+#[derive(Debug)]
+pub(crate) enum ListError {
+    /// Of what it asks for.
+    Refused(SelectionError),
+    /// Tokens cannot be read.
+    Node(Error),
+}
+
+impl From<SelectionError> for ListError {
+    fn from(error: SelectionError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Error> for ListError {
+    fn from(error: Error) -> Self {
+        Self::Node(error)
+    }
+}
+
+impl From<ListError> for Error {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Refused(error) => Self::InvalidPropertyValue(error.to_string()),
+            ListError::Node(error) => error,
+        }
+    }
 }
 
 #[cfg(test)]

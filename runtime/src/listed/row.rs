@@ -1,12 +1,14 @@
 //! A token as a row of the list, and what rows are filtered and ordered by.
 
+use std::borrow::Borrow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use query::{Attribute as QueryAttribute, Kind, Record, Schema, Value};
-use transport::wire::{Address, FileId, Timestamp};
+use transport::wire::{Address, Timestamp};
 
-use crate::dto::{ListedToken, TokenDelivery, TokenStatus};
+use crate::dto::{FileToken, FileTokenStatus, ListedToken, TokenDelivery, TokenStatus};
+use crate::storage::Notify;
 
 /// Which token a row is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,7 +39,10 @@ impl RowId {
 pub(crate) struct Row {
     pub(crate) id: RowId,
     pub(crate) is_own: bool,
-    pub(crate) file: Option<FileId>,
+    /// The id of its file of the protocol.
+    pub(crate) file: Option<Arc<str>>,
+    /// Only those on files in buckets have one.
+    pub(crate) bucket_file: Option<BucketFile>,
     pub(crate) resource: Option<String>,
     pub(crate) label: Option<String>,
     pub(crate) created_at: Timestamp,
@@ -60,7 +65,30 @@ pub(crate) struct Row {
     pub(crate) revoked_at: Option<Timestamp>,
 }
 
+/// What a token is on whose file is in a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BucketFile {
+    /// Of the token, in the order of creation.
+    pub(crate) number: u64,
+    /// The number of the bucket.
+    pub(crate) bucket: u64,
+    /// The number of the file.
+    pub(crate) file: u64,
+    /// When the owner of the token is told of its use.
+    pub(crate) notify: Notify,
+}
+
 impl Row {
+    /// Its place in the order of creation, among those on files in buckets.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.bucket_file.map(|of| of.number)
+    }
+
+    /// The ids of the bucket and of the file in it.
+    fn resource(&self) -> Option<(&str, &str)> {
+        self.resource.as_deref()?.split_once(':')
+    }
+
     /// Uses that are left; none if that has no limit.
     fn remaining(&self) -> Option<u32> {
         let used = self.committed.saturating_add(self.leased.into());
@@ -105,7 +133,7 @@ impl Row {
             delivery: self.id.delivery(),
             status: self.status(now),
             is_own: self.is_own,
-            file_id: self.file.clone(),
+            file_id: self.file.as_ref().and_then(|file| file.parse().ok()),
             resource_id: self.resource.clone(),
             label: self.label.clone(),
             created_at: self.created_at,
@@ -123,7 +151,7 @@ impl Row {
     }
 }
 
-/// What rows are filtered and ordered by. Queries write them as [`ListedToken`] does.
+/// What rows are filtered and ordered by. How queries write them depends on the list: [`schema`], [`file_token_schema`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attribute {
     Id,
@@ -144,9 +172,18 @@ pub(crate) enum Attribute {
     ForIdentity,
     HasPassword,
     RevokedAt,
+    Sequence,
+    ResourceType,
+    BucketId,
+    BucketFileId,
+    /// The label, empty if there is none.
+    Note,
+    /// The status in the words of [`FileTokenStatus`](crate::dto::FileTokenStatus).
+    FileTokenStatus,
+    Notify,
 }
 
-/// The attributes with their names.
+/// The attributes with the names that [`ListedToken`] has for them.
 pub(crate) fn schema() -> &'static Schema<Attribute> {
     static SCHEMA: LazyLock<Schema<Attribute>> = LazyLock::new(|| {
         use Attribute as A;
@@ -175,29 +212,62 @@ pub(crate) fn schema() -> &'static Schema<Attribute> {
     &SCHEMA
 }
 
+/// The attributes of those on files in buckets with the names that `/v1` has for them.
+pub(super) fn file_token_schema() -> &'static Schema<Attribute> {
+    static SCHEMA: LazyLock<Schema<Attribute>> = LazyLock::new(|| {
+        use Attribute as A;
+        let attributes = [
+            QueryAttribute::new(A::Id, "$id", Kind::Text),
+            QueryAttribute::new(A::Sequence, "$sequence", Kind::Integer),
+            QueryAttribute::new(A::CreatedAt, "$createdAt", Kind::Time),
+            QueryAttribute::new(A::UpdatedAt, "$updatedAt", Kind::Time),
+            QueryAttribute::new(A::ResourceId, "resourceId", Kind::Text),
+            QueryAttribute::new(A::ResourceType, "resourceType", Kind::Text),
+            QueryAttribute::new(A::BucketId, "bucketId", Kind::Text),
+            QueryAttribute::new(A::BucketFileId, "fileId", Kind::Text),
+            QueryAttribute::new(A::ExpiresAt, "expire", Kind::Time).nullable(),
+            QueryAttribute::new(A::AccessedAt, "accessedAt", Kind::Time).nullable(),
+            QueryAttribute::new(A::Note, "label", Kind::Text),
+            QueryAttribute::new(A::FileTokenStatus, "status", Kind::Text),
+            QueryAttribute::new(A::NotBefore, "notBefore", Kind::Time).nullable(),
+            QueryAttribute::new(A::MaxDownloads, "maxDownloads", Kind::Integer).nullable(),
+            QueryAttribute::new(A::Downloads, "downloads", Kind::Integer),
+            QueryAttribute::new(A::Remaining, "remaining", Kind::Integer).nullable(),
+            QueryAttribute::new(A::Notify, "notify", Kind::Text),
+            QueryAttribute::new(A::RevokedAt, "revokedAt", Kind::Time).nullable(),
+        ];
+        Schema::new(attributes, |text| text.parse().ok().map(Timestamp::as_unix_milliseconds))
+    });
+    &SCHEMA
+}
+
 /// A row at a time, as a record of the query language.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) row: Arc<Row>,
+pub(super) struct Seen<R> {
+    pub(super) row: R,
     pub(super) now: Timestamp,
 }
 
-impl Record for Seen {
+impl<R: Borrow<Row>> Record for Seen<R> {
     type Key = Attribute;
 
     fn id(&self) -> &str {
-        self.row.id.as_str()
+        self.row.borrow().id.as_str()
     }
 
-    /// No place: lists are ordered by creation and id in the end, see [`super::rows`]. Only the random order asks for it.
+    /// Tokens of the protocol have no number, and need no place: a list with both kinds is ordered by creation and id in the end, see
+    /// [`super::search`]. Only the random order asks for it.
     fn sequence(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.row.id.hash(&mut hasher);
-        hasher.finish()
+        let row = self.row.borrow();
+        row.number().unwrap_or_else(|| {
+            let mut hasher = DefaultHasher::new();
+            row.id.hash(&mut hasher);
+            hasher.finish()
+        })
     }
 
     fn value(&self, attribute: Attribute) -> Option<Value<'_>> {
-        let row = &*self.row;
+        let row = self.row.borrow();
         let time = |time: Timestamp| Value::Time(time.as_unix_milliseconds());
         let integer = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
         Some(match attribute {
@@ -205,7 +275,7 @@ impl Record for Seen {
             Attribute::Delivery => Value::text(row.id.delivery().as_str()),
             Attribute::Status => Value::text(row.status(self.now).as_str()),
             Attribute::IsOwn => Value::Boolean(row.is_own),
-            Attribute::FileId => Value::text(row.file.as_ref()?.as_str()),
+            Attribute::FileId => Value::text(row.file.as_deref()?),
             Attribute::ResourceId => Value::text(row.resource.as_deref()?),
             Attribute::Label => Value::text(row.label.as_deref()?),
             Attribute::CreatedAt => time(row.created_at),
@@ -219,6 +289,16 @@ impl Record for Seen {
             Attribute::ForIdentity => Value::text(row.for_identity.as_ref()?.as_str()),
             Attribute::HasPassword => Value::Boolean(row.has_password),
             Attribute::RevokedAt => time(row.revoked_at?),
+            Attribute::Sequence => integer(row.number()?),
+            Attribute::ResourceType => Value::text(FileToken::RESOURCE_TYPE),
+            Attribute::BucketId => Value::text(row.resource()?.0),
+            Attribute::BucketFileId => Value::text(row.resource()?.1),
+            Attribute::Note => Value::text(row.label.as_deref().unwrap_or_default()),
+            Attribute::FileTokenStatus => Value::text(match row.status(self.now) {
+                TokenStatus::NotYetValid => FileTokenStatus::Scheduled.as_str(),
+                status => status.as_str(),
+            }),
+            Attribute::Notify => Value::text(row.bucket_file?.notify.as_str()),
         })
     }
 }
@@ -265,7 +345,7 @@ mod tests {
     fn attributes_have_the_names_of_the_members_that_lists_show() {
         let time = Some(at(1));
         let full = Row {
-            file: Some("FIL00000000000000001".parse().unwrap()),
+            file: Some("FIL00000000000000001".into()),
             resource: Some("docs:plan".to_owned()),
             label: Some("for Ada".to_owned()),
             expires_at: time,
@@ -282,7 +362,7 @@ mod tests {
         members.sort_unstable();
         names.sort_unstable();
         assert_eq!(members, names);
-        let seen = Seen { row: Arc::new(full), now: at(0) };
+        let seen = Seen { row: full, now: at(0) };
         for attribute in schema().attributes() {
             let (value, member) = (seen.value(attribute.key()).unwrap(), &shown[attribute.name()]);
             match value {

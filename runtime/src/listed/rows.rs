@@ -1,99 +1,83 @@
 //! Rows in memory, with what finds them by id, file, creation and expiry; and searches over them.
 //!
-//! Rows are ordered by what the queries say, then by their creation, then by their ids. So the order of two rows is always the same, and
-//! a cursor has a place in it.
+//! Rows of both kinds are ordered by what the queries say, then by their creation, then by their ids. So the order of two rows is always
+//! the same, and a cursor has a place in it.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use query::{Direction, Fit, List, Narrowing, Operand, Order, Paging, Selection, SelectionError};
-use transport::wire::{FileId, Timestamp};
+use query::{Direction, Fit, Narrowing, Operand, Order, Selection, SelectionError};
+use slab::Slab;
+use transport::wire::Timestamp;
 
-use super::row::{Attribute, Row, RowId, Seen, schema};
+use super::row::{Attribute, Row, RowId, Seen};
+use super::search::Search;
 use crate::dto::ListedToken;
 
 /// A time in milliseconds since the Unix epoch, or null, which comes first; then what makes it unique.
 type Place = (Option<i64>, RowId);
-type Tree = BTreeMap<Place, Arc<Row>>;
+/// Where a row is among all rows.
+type Slot = usize;
+type Tree = BTreeMap<Place, Slot>;
 
-/// The rows of a list. Each is once in each of these.
+/// The rows of a list. Each is once in each of these, if it has what that is about.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    by_id: HashMap<RowId, Arc<Row>>,
-    by_file: HashMap<FileId, BTreeSet<RowId>>,
+    /// Side by side, because a list that no index helps looks at all of them: memory that is read in its order comes many times as fast.
+    rows: Slab<Row>,
+    by_id: HashMap<RowId, Slot>,
+    /// By files of the protocol. Rows share these ids, so that they stay in the cache of the processor while rows are compared.
+    by_file: HashMap<Arc<str>, BTreeSet<Slot>>,
     by_creation: Tree,
     by_expiry: Tree,
+    /// Those on files in buckets, by their numbers: in the order of creation.
+    by_number: BTreeMap<u64, Slot>,
+    /// The same by their buckets, files and numbers.
+    by_bucket_file: BTreeMap<(u64, u64, u64), Slot>,
     /// Those that change with the time, by when.
     changing: BTreeSet<(Timestamp, RowId)>,
-}
-
-/// What a list asks for.
-#[derive(Debug)]
-pub(crate) struct Search {
-    list: List<Attribute>,
-    paging: Paging,
-    now: Timestamp,
 }
 
 /// A page of a list.
 #[derive(Debug)]
 pub(crate) struct Found {
-    rows: Vec<Arc<Row>>,
+    rows: Vec<Row>,
     /// How many rows match, up to the ceiling.
     pub(crate) total: u64,
     now: Timestamp,
 }
 
-/// A search that is shown rows.
-pub(super) struct Selecting<'s> {
-    selection: Selection<'s, Seen>,
-    now: Timestamp,
+/// A search that is shown rows, which it borrows or owns.
+pub(super) struct Selecting<'s, R: Borrow<Row>> {
+    selection: Selection<'s, Seen<R>>,
+    search: &'s Search,
 }
 
-impl Search {
-    /// Reads the texts of queries. `seed` decides what a random order looks like.
-    ///
-    /// # Errors
-    /// If they are not queries of this list.
-    pub(crate) fn parse<T: AsRef<str>>(
-        queries: &[T],
-        is_counted: bool,
-        now: Timestamp,
-        seed: u64,
-    ) -> Result<Self, query::Error> {
-        let list = List::parse(queries, schema())?;
-        let list = List { orders: complete(list.orders), ..list };
-        let default = Paging::default();
-        Ok(Self { list, paging: Paging { ceiling: default.ceiling.filter(|_| is_counted), seed, ..default }, now })
-    }
-
-    /// The time at which rows are seen.
-    pub(super) fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    /// The id that a cursor names.
-    pub(super) fn cursor(&self) -> Option<&str> {
-        self.list.cursor.as_ref().map(|cursor| cursor.id.as_str())
-    }
-
+impl<'s, R: Borrow<Row>> Selecting<'s, R> {
     /// `cursor` is the row that the cursor names.
-    pub(super) fn begin(&self, cursor: Option<Arc<Row>>) -> Result<Selecting<'_>, SelectionError> {
-        let now = self.now;
-        let selection = Selection::new(&self.list, self.paging, cursor.map(|row| Seen { row, now }))?;
-        Ok(Selecting { selection, now })
+    pub(super) fn new(search: &'s Search, cursor: Option<R>) -> Result<Self, SelectionError> {
+        let cursor = cursor.map(|row| Seen { row, now: search.now });
+        Ok(Self { selection: Selection::in_order_of_creation(&search.list, search.paging, cursor)?, search })
     }
-}
 
-impl Selecting<'_> {
-    pub(super) fn offer(&mut self, row: &Arc<Row>) -> Result<(), SelectionError> {
-        self.selection.offer(Seen { row: row.clone(), now: self.now })
+    pub(super) fn offer(&mut self, row: R) -> Result<(), SelectionError> {
+        if !self.search.admits(row.borrow()) {
+            return Ok(());
+        }
+        self.selection.offer(Seen { row, now: self.search.now })
+    }
+
+    /// Whether rows that follow in the order of the list change nothing.
+    fn is_settled(&self) -> bool {
+        self.selection.is_settled()
     }
 
     pub(super) fn finish(self) -> Found {
         let page = self.selection.finish();
-        Found { rows: page.records.into_iter().map(|seen| seen.row).collect(), total: page.total, now: self.now }
+        let rows = page.records.into_iter().map(|seen| seen.row.borrow().clone()).collect();
+        Found { rows, total: page.total, now: self.search.now }
     }
 }
 
@@ -102,6 +86,11 @@ impl Found {
     pub(crate) fn tokens(&self) -> impl Iterator<Item = ListedToken> + '_ {
         self.rows.iter().map(|row| row.to_dto(self.now))
     }
+
+    /// Their ids.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> + '_ {
+        self.rows.iter().map(|row| row.id.as_str())
+    }
 }
 
 /// Either kind of token with this id.
@@ -109,62 +98,50 @@ pub(super) fn either(id: &str) -> [RowId; 2] {
     [RowId::E2e(id.into()), RowId::Node(id.into())]
 }
 
-/// The order of creation is that of a time and an id, and it comes last.
-fn complete(orders: Vec<Order<Attribute>>) -> Vec<Order<Attribute>> {
-    let by = |attribute, name, direction| Order::By { attribute, name, is_nullable: false, direction };
-    let creation =
-        |direction| [by(Attribute::CreatedAt, "createdAt", direction), by(Attribute::Id, "id", direction)].map(Some);
-    let given = orders.into_iter().flat_map(|order| match order {
-        Order::Creation(direction) => creation(direction),
-        other => [Some(other), None],
-    });
-    let mut complete: Vec<Order<Attribute>> = Vec::new();
-    for order in given.chain(creation(Direction::Ascending)).flatten() {
-        let is_same = |other: &Order<Attribute>| attribute_of(*other) == attribute_of(order);
-        if !complete.iter().any(is_same) {
-            complete.push(order);
-        }
-    }
-    complete
-}
-
-fn attribute_of(order: Order<Attribute>) -> Option<Attribute> {
-    match order {
-        Order::By { attribute, .. } => Some(attribute),
-        Order::Creation(_) | Order::Random => None,
-    }
-}
-
 impl Rows {
     pub(super) fn len(&self) -> usize {
-        self.by_id.len()
+        self.rows.len()
     }
 
     /// Adds a row, or replaces the one of the same token.
-    pub(super) fn put(&mut self, row: Row) {
+    pub(super) fn put(&mut self, mut row: Row) {
         self.remove(&row.id);
-        let row = Arc::new(row);
-        if let Some(file) = &row.file {
-            self.by_file.entry(file.clone()).or_default().insert(row.id.clone());
+        let entry = self.rows.vacant_entry();
+        let slot = entry.key();
+        if let Some(file) = &mut row.file {
+            if let Some((shared, _)) = self.by_file.get_key_value(&**file) {
+                *file = shared.clone();
+            }
+            self.by_file.entry(file.clone()).or_default().insert(slot);
         }
-        self.by_creation.insert(creation(&row), row.clone());
-        self.by_expiry.insert(expiry(&row), row.clone());
+        if let Some(of) = &row.bucket_file {
+            self.by_number.insert(of.number, slot);
+            self.by_bucket_file.insert((of.bucket, of.file, of.number), slot);
+        }
+        self.by_creation.insert(creation(&row), slot);
+        self.by_expiry.insert(expiry(&row), slot);
         self.changing.extend(change(&row));
-        self.by_id.insert(row.id.clone(), row);
+        self.by_id.insert(row.id.clone(), slot);
+        entry.insert(row);
     }
 
     pub(super) fn remove(&mut self, id: &RowId) {
-        let Some(row) = self.by_id.remove(id) else { return };
+        let Some(slot) = self.by_id.remove(id) else { return };
+        let row = self.rows.remove(slot);
         self.by_creation.remove(&creation(&row));
         self.by_expiry.remove(&expiry(&row));
         if let Some(change) = change(&row) {
             self.changing.remove(&change);
         }
+        if let Some(of) = &row.bucket_file {
+            self.by_number.remove(&of.number);
+            self.by_bucket_file.remove(&(of.bucket, of.file, of.number));
+        }
         if let Some(file) = &row.file
-            && let Some(ids) = self.by_file.get_mut(file)
+            && let Some(slots) = self.by_file.get_mut(file)
         {
-            ids.remove(id);
-            if ids.is_empty() {
+            slots.remove(&slot);
+            if slots.is_empty() {
                 self.by_file.remove(file);
             }
         }
@@ -180,18 +157,22 @@ impl Rows {
     /// # Errors
     /// As [`Selection::new`] and [`Selection::offer`].
     pub(super) fn search(&self, search: &Search) -> Result<Found, SelectionError> {
-        let cursor = search.cursor().and_then(|id| either(id).iter().find_map(|id| self.by_id.get(id)));
-        let mut selecting = search.begin(cursor.cloned())?;
+        let cursor = search.cursors().into_iter().find_map(|id| self.by_id.get(&id)).map(|slot| self.at(*slot));
+        let mut selecting = Selecting::new(search, cursor.filter(|row| search.is_of_list(row)))?;
         let plan = search.list.filter.plan();
-        match self.named(&plan) {
+        match self.named(search, &plan) {
             Some(rows) => rows.into_iter().try_for_each(|row| selecting.offer(row))?,
             None => self.walk(search, &plan, &mut selecting)?,
         }
         Ok(selecting.finish())
     }
 
-    /// The rows with the ids, or for the files, that a filter asks for.
-    fn named(&self, plan: &[Narrowing<Attribute>]) -> Option<Vec<&Arc<Row>>> {
+    fn at(&self, slot: Slot) -> &Row {
+        &self.rows[slot]
+    }
+
+    /// The rows with the ids, or for the files, that a search asks for, in the order of their numbers.
+    fn named(&self, search: &Search, plan: &[Narrowing<Attribute>]) -> Option<Vec<&Row>> {
         let texts = |attribute| {
             plan.iter().filter(|narrowing| narrowing.attribute == attribute).find_map(|narrowing| {
                 match &narrowing.fit {
@@ -200,19 +181,24 @@ impl Rows {
                 }
             })
         };
-        if let Some(ids) = texts(Attribute::Id) {
-            return Some(ids.flat_map(either).filter_map(|id| self.by_id.get(&id)).collect());
-        }
-        let files = texts(Attribute::FileId)?;
-        let ids = files.filter_map(|file| self.by_file.get(&file.parse().ok()?)).flatten();
-        Some(ids.filter_map(|id| self.by_id.get(id)).collect())
+        let slots: Vec<Slot> = if let Some(ids) = texts(Attribute::Id) {
+            ids.flat_map(either).filter_map(|id| self.by_id.get(&id).copied()).collect()
+        } else if let Some((bucket, file)) = search.bucket_file() {
+            let numbers = (bucket, file, u64::MIN)..=(bucket, file, u64::MAX);
+            self.by_bucket_file.range(numbers).map(|(_, slot)| *slot).collect()
+        } else {
+            texts(Attribute::FileId)?.filter_map(|file| self.by_file.get(file)).flatten().copied().collect()
+        };
+        let mut rows: Vec<&Row> = slots.into_iter().map(|slot| self.at(slot)).collect();
+        rows.sort_unstable_by_key(|row| row.number());
+        Some(rows)
     }
 
-    fn walk(
-        &self,
+    fn walk<'r>(
+        &'r self,
         search: &Search,
         plan: &[Narrowing<Attribute>],
-        selecting: &mut Selecting<'_>,
+        selecting: &mut Selecting<'_, &'r Row>,
     ) -> Result<(), SelectionError> {
         let ranges = |attribute| {
             let narrowing = plan.iter().find(|narrowing| narrowing.attribute == attribute)?;
@@ -221,57 +207,89 @@ impl Rows {
         let (created, expires) = (ranges(Attribute::CreatedAt), ranges(Attribute::ExpiresAt));
         let everything = || vec![(Bound::Unbounded, Bound::Unbounded)];
         match search.list.orders.first() {
+            // Of file tokens only: the order of creation of both kinds is one by attributes.
+            None | Some(Order::Creation(Direction::Ascending)) => {
+                until_settled(self.by_number.values().map(|slot| self.at(*slot)), selecting)
+            }
+            Some(Order::Creation(Direction::Descending)) => {
+                until_settled(self.by_number.values().rev().map(|slot| self.at(*slot)), selecting)
+            }
             Some(Order::By { attribute: Attribute::ExpiresAt, direction, .. })
                 if expires.is_some() || created.is_none() =>
             {
-                in_order(&self.by_expiry, expires.unwrap_or_else(everything), *direction, selecting)
+                self.in_order(&self.by_expiry, expires.unwrap_or_else(everything), *direction, selecting)
             }
             Some(Order::By { attribute: Attribute::CreatedAt, direction, .. })
                 if created.is_some() || expires.is_none() =>
             {
-                in_order(&self.by_creation, created.unwrap_or_else(everything), *direction, selecting)
+                self.in_order(&self.by_creation, created.unwrap_or_else(everything), *direction, selecting)
             }
-            _ => {
-                let (tree, ranges) = match (created, expires) {
-                    (None, Some(ranges)) => (&self.by_expiry, ranges),
-                    (ranges, _) => (&self.by_creation, ranges.unwrap_or_else(everything)),
-                };
-                let rows = ranges.into_iter().flat_map(|range| tree.range(range));
-                rows.map(|(_, row)| row).try_for_each(|row| selecting.offer(row))
+            _ => match (created, expires) {
+                (None, None) => self.rows.iter().try_for_each(|(_, row)| selecting.offer(row)),
+                (None, Some(ranges)) => self.offer_ranges(&self.by_expiry, ranges, selecting),
+                (Some(ranges), _) => self.offer_ranges(&self.by_creation, ranges, selecting),
+            },
+        }
+    }
+
+    /// Shows rows in the order of their times, until further ones change nothing. Rows of one time come in any order, so all of them are
+    /// shown or none.
+    fn in_order<'r>(
+        &'r self,
+        tree: &Tree,
+        mut ranges: Vec<Range>,
+        direction: Direction,
+        selecting: &mut Selecting<'_, &'r Row>,
+    ) -> Result<(), SelectionError> {
+        let mut last = None;
+        let mut show = |(time, slot): (Option<i64>, Slot)| {
+            let is_next = last.replace(time).is_some_and(|last| last != time);
+            if is_next && selecting.is_settled() {
+                return Ok(false);
+            }
+            selecting.offer(self.at(slot)).map(|()| true)
+        };
+        if direction == Direction::Descending {
+            ranges.reverse();
+        }
+        for range in ranges {
+            let rows = tree.range(range).map(|((time, _), slot)| (*time, *slot));
+            let rows: Box<dyn Iterator<Item = _>> = match direction {
+                Direction::Ascending => Box::new(rows),
+                Direction::Descending => Box::new(rows.rev()),
+            };
+            for row in rows {
+                if !show(row)? {
+                    return Ok(());
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Shows all rows whose times are in the ranges. In the order of their places in memory, because many may be.
+    fn offer_ranges<'r>(
+        &'r self,
+        tree: &Tree,
+        ranges: Vec<Range>,
+        selecting: &mut Selecting<'_, &'r Row>,
+    ) -> Result<(), SelectionError> {
+        let mut slots: Vec<Slot> =
+            ranges.into_iter().flat_map(|range| tree.range(range)).map(|(_, slot)| *slot).collect();
+        slots.sort_unstable();
+        slots.into_iter().try_for_each(|slot| selecting.offer(self.at(slot)))
     }
 }
 
-/// Shows rows in the order of their times, until further ones change nothing. Rows of one time come in any order, so all of them are
-/// shown or none.
-fn in_order(
-    tree: &Tree,
-    mut ranges: Vec<Range>,
-    direction: Direction,
-    selecting: &mut Selecting<'_>,
+/// Shows rows that come in the order of the list, until further ones change nothing.
+fn until_settled<'r>(
+    rows: impl Iterator<Item = &'r Row>,
+    selecting: &mut Selecting<'_, &'r Row>,
 ) -> Result<(), SelectionError> {
-    let mut last = None;
-    let mut show = |(time, row): (Option<i64>, &Arc<Row>)| {
-        let is_next = last.replace(time).is_some_and(|last| last != time);
-        if is_next && selecting.selection.is_settled() {
-            return Ok(false);
-        }
-        selecting.offer(row).map(|()| true)
-    };
-    if direction == Direction::Descending {
-        ranges.reverse();
-    }
-    for range in ranges {
-        let rows = tree.range(range).map(|((time, _), row)| (*time, row));
-        let rows: Box<dyn Iterator<Item = _>> = match direction {
-            Direction::Ascending => Box::new(rows),
-            Direction::Descending => Box::new(rows.rev()),
-        };
-        for row in rows {
-            if !show(row)? {
-                return Ok(());
-            }
+    for row in rows {
+        selecting.offer(row)?;
+        if selecting.is_settled() {
+            break;
         }
     }
     Ok(())
@@ -340,8 +358,11 @@ mod tests {
     use proptest::prelude::*;
     use query::{Method, Query};
 
+    use super::super::row::BucketFile;
+    use super::super::search::FileTokenQueries;
     use super::super::tests::row;
     use super::*;
+    use crate::storage::{self, Notify};
 
     const NOW: i64 = 50;
 
@@ -368,7 +389,13 @@ mod tests {
                     accessed_at: accessed.map(at),
                     max_downloads: most,
                     committed,
-                    file: file.map(|number| format!("FIL{number:017}").parse().unwrap()),
+                    file: file.map(|number| format!("FIL{number:017}").into()),
+                    bucket_file: (!is_e2e).then_some(BucketFile {
+                        number,
+                        bucket: 1,
+                        file: file.unwrap_or_default(),
+                        notify: Notify::None,
+                    }),
                     label,
                     ..row(number)
                 }
@@ -466,8 +493,7 @@ mod tests {
             }
             prop_assert_eq!(rows.len(), all.len());
             let search = Search::parse(&queries, is_counted, at(NOW), 0).unwrap();
-            let seen: Vec<Seen> =
-                all.values().map(|row| Seen { row: Arc::new(row.clone()), now: at(NOW) }).collect();
+            let seen: Vec<Seen<Row>> = all.values().map(|row| Seen { row: row.clone(), now: at(NOW) }).collect();
             let expected = search.list.page(&seen, search.paging);
             match (rows.search(&search), expected) {
                 (Ok(found), Ok(expected)) => {
@@ -480,21 +506,96 @@ mod tests {
         }
     }
 
+    /// As `/v1` calls what the other list has.
+    fn as_v1_calls_it(query: &str) -> String {
+        let names = [("expiresAt", "expire"), ("createdAt", "$createdAt"), ("id", "$id")];
+        names.iter().fold(query.to_owned(), |query, (name, other)| {
+            query.replace(&format!("\"attribute\":\"{name}\""), &format!("\"attribute\":\"{other}\""))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+
+        #[test]
+        fn the_index_finds_those_on_files_in_buckets_that_looking_at_every_row_finds(
+            changes in prop::collection::vec((any_row(), prop::bool::weighted(0.2)), 0..80),
+            queries in any_queries(),
+            file in prop::option::of(0..4_u64),
+            words in prop::sample::select(vec!["", "a", "ab b"]),
+            ceiling in prop::sample::select(vec![None, Some(3), Some(5000)]),
+        ) {
+            let (mut rows, mut all) = (Rows::default(), BTreeMap::new());
+            for (row, is_removed) in changes {
+                let id: RowId = if row.number().is_some() {
+                    RowId::Node(row.id.as_str().trim_end_matches('n').into())
+                } else {
+                    row.id.clone()
+                };
+                let row = Row { id, ..row };
+                if is_removed {
+                    rows.remove(&row.id);
+                    all.remove(&row.id);
+                } else {
+                    all.insert(row.id.clone(), row.clone());
+                    rows.put(row);
+                }
+            }
+            let queries: Vec<String> = queries.iter().map(|query| as_v1_calls_it(query)).collect();
+            let parsed = FileTokenQueries::parse(&queries).unwrap();
+            let file = file.map(|file| (1, file));
+            let words = storage::Search::parse(words).unwrap();
+            let search = Search::of_bucket_files(parsed, file, words, ceiling, at(NOW), 0);
+            let of_list: BTreeMap<u64, &Row> =
+                all.values().filter(|row| search.admits(row)).map(|row| (row.number().unwrap(), row)).collect();
+            let expected = || {
+                let cursors = search.cursors();
+                let cursor = cursors.iter().find_map(|id| all.get(id)).filter(|row| search.is_of_list(row));
+                let seen = |row| Seen { row, now: at(NOW) };
+                let mut selection = Selection::in_order_of_creation(&search.list, search.paging, cursor.map(seen))?;
+                of_list.values().try_for_each(|row| selection.offer(seen(*row)))?;
+                Ok(selection.finish())
+            };
+            match (rows.search(&search), expected()) {
+                (Ok(found), Ok(expected)) => {
+                    let expected_ids: Vec<RowId> = expected.records.iter().map(|seen| seen.row.id.clone()).collect();
+                    prop_assert_eq!(ids(&found), expected_ids, "{:?}", queries);
+                    prop_assert_eq!(found.total, expected.total, "{:?}", queries);
+                }
+                (found, expected) => {
+                    prop_assert_eq!(found.map(drop), expected.map(drop).map_err(|error: SelectionError| error));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_share_the_ids_of_their_files() {
+        let mut rows = Rows::default();
+        for number in 0..3 {
+            rows.put(Row { file: Some("FIL00000000000000001".into()), ..row(number) });
+        }
+        let files: Vec<_> = rows.rows.iter().filter_map(|(_, row)| row.file.clone()).collect();
+        assert!(files.iter().all(|file| Arc::ptr_eq(file, &files[0])));
+    }
+
     #[test]
     fn what_is_removed_leaves_nothing() {
         let mut rows = Rows::default();
-        let (time, file) = (Some(at(1)), Some("FIL00000000000000001".parse().unwrap()));
-        let full = Row { file, expires_at: time, changes_at: time, ..row(1) };
+        let (time, file) = (Some(at(1)), Some("FIL00000000000000001".into()));
+        let bucket_file = Some(BucketFile { number: 1, bucket: 2, file: 3, notify: Notify::None });
+        let full = Row { file, bucket_file, expires_at: time, changes_at: time, ..row(1) };
         let lengths = |rows: &Rows| {
             let of_times = [rows.by_creation.len(), rows.by_expiry.len(), rows.changing.len()];
-            (rows.by_id.len(), rows.by_file.len(), of_times)
+            let of_files = [rows.by_file.len(), rows.by_number.len(), rows.by_bucket_file.len()];
+            ([rows.rows.len(), rows.by_id.len()], of_files, of_times)
         };
         rows.put(full.clone());
-        assert_eq!(lengths(&rows), (1, 1, [1, 1, 1]));
-        rows.put(Row { file: None, expires_at: None, changes_at: None, created_at: at(9), ..full });
-        assert_eq!(lengths(&rows), (1, 0, [1, 1, 0]));
+        assert_eq!(lengths(&rows), ([1; 2], [1; 3], [1, 1, 1]));
+        rows.put(Row { file: None, bucket_file: None, expires_at: None, changes_at: None, created_at: at(9), ..full });
+        assert_eq!(lengths(&rows), ([1; 2], [0; 3], [1, 1, 0]));
         rows.remove(&row(1).id);
         rows.remove(&row(1).id);
-        assert_eq!(lengths(&rows), (0, 0, [0, 0, 0]));
+        assert_eq!(lengths(&rows), ([0; 2], [0; 3], [0, 0, 0]));
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn row(number: u64) -> Row {
         id: RowId::E2e(id(number).into()),
         is_own: true,
         file: None,
+        bucket_file: None,
         resource: None,
         label: None,
         created_at: Timestamp::from_unix_milliseconds(number.cast_signed()),
@@ -48,6 +49,8 @@ struct Numbered {
     panics: Cell<bool>,
     /// When rows change.
     changes_at: Cell<Option<Timestamp>>,
+    /// Of which something is not stored yet.
+    pending: Cell<Option<u64>>,
     _directory: tempfile::TempDir,
 }
 
@@ -81,6 +84,10 @@ impl ReadRows for Numbered {
             Name::Object(_, id) | Name::Value(_, id) => Ok(vec![RowId::E2e(id.as_str().into())]),
         }
     }
+
+    fn pending(&self) -> Result<Vec<RowId>> {
+        Ok(self.pending.get().map(|number| RowId::E2e(id(number).into())).into_iter().collect())
+    }
 }
 
 impl Numbered {
@@ -89,8 +96,8 @@ impl Numbered {
         let key = StoreKeySource::File(directory.path().join("store.key"));
         let store = Store::open_in(directory.path(), &key, true).unwrap();
         let listed = Listed::keeping(&store, most);
-        let (read, is_broken, panics, changes_at) = Default::default();
-        Self { store, listed, read, is_broken, panics, changes_at, _directory: directory }
+        let (read, is_broken, panics, changes_at, pending) = Default::default();
+        Self { store, listed, read, is_broken, panics, changes_at, pending, _directory: directory }
     }
 
     fn row(&self, number: u64) -> Row {
@@ -186,6 +193,18 @@ async fn a_row_that_changes_with_the_time_is_read_again_when_that_has_come() {
     tokens.changes_at.set(None);
     assert_eq!(tokens.counted(), (3, 1, 2));
     assert_eq!(tokens.counted(), (3, 1, 2));
+}
+
+#[tokio::test]
+async fn a_row_of_which_something_is_not_stored_yet_is_read_for_each_list() {
+    let tokens = Numbered::keeping(10);
+    tokens.add(0..2).await;
+    tokens.pending.set(Some(1));
+    assert_eq!(tokens.counted(), (2, 1, 0));
+    assert_eq!(tokens.counted(), (2, 1, 1));
+    assert_eq!(tokens.counted(), (2, 1, 2));
+    tokens.pending.set(None);
+    assert_eq!(tokens.counted(), (2, 1, 2));
 }
 
 #[tokio::test]

@@ -83,6 +83,9 @@ pub enum StorageError {
     /// There is no preview of the file, or not now.
     #[error("There is no preview: {0}.")]
     Preview(PreviewError),
+    /// A list cannot be made of what it asks for.
+    #[error(transparent)]
+    List(#[from] query::SelectionError),
     /// The node failed, or its backbone.
     #[error(transparent)]
     Node(#[from] Error),
@@ -91,6 +94,15 @@ pub enum StorageError {
 impl StorageError {
     pub(crate) fn argument(name: &'static str, reason: impl Into<String>) -> Self {
         Self::InvalidArgument { name, reason: reason.into() }
+    }
+}
+
+impl From<crate::listed::ListError> for StorageError {
+    fn from(error: crate::listed::ListError) -> Self {
+        match error {
+            crate::listed::ListError::Refused(error) => Self::List(error),
+            crate::listed::ListError::Node(error) => Self::Node(error),
+        }
     }
 }
 

@@ -58,6 +58,7 @@ pub use self::token::{
     MAX_TOKENS, MAX_TOKENS_OF_FILE, Notify, PresentedToken, READABLE_FOR, TokenClaim, TokenClaimId, TokenRefusal,
 };
 pub use crate::core::{MAX_STAGED, MAX_STAGED_OF_GUESTS};
+pub use crate::listed::FileTokenQueries;
 /// What previews are, what can be asked of them, and their bounds.
 pub use preview;
 /// The media type with which a browser may show a content of a type: its own if that is harmless, else that of text.

@@ -16,7 +16,7 @@ fn refusal(directory: &Path) -> StoreError {
 }
 
 /// Writes to the disk below the store.
-fn put_raw(store: &Store, key: &[u8], value: &[u8]) {
+pub(super) fn put_raw(store: &Store, key: &[u8], value: &[u8]) {
     let mut commit = durable::Commit::new();
     commit.put(key, value).unwrap();
     store.disk.commit_blocking(commit).unwrap();

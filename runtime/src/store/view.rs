@@ -80,8 +80,8 @@ impl<'a> View<'a> {
         let (from, until) = (key::value(from)?, key::range(&key::value(beginning)?).1);
         match self.latest {
             Some(latest) => {
-                let pairs = latest.range(&from, Some(&until), limit)?;
-                pairs.iter().map(|(key, _)| key::name_of(key)).collect()
+                let keys = latest.keys(&from, Some(&until), limit)?;
+                keys.iter().map(|key| key::name_of(key)).collect()
             }
             None => {
                 let keys = self.store.disk.keys(&from, Some(&until)).take(limit);

@@ -17,6 +17,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tracing::warn;
 use zeroize::Zeroizing;
 
 use super::object::Properties;
@@ -98,6 +99,8 @@ impl Store {
     ///
     /// `matches` is shown the root members named by `members` only.
     ///
+    /// One damaged record does not hide all others: it is left out, with a warning.
+    ///
     /// # Errors
     /// The store cannot be read. The walk stays where it was.
     pub(crate) fn page(
@@ -128,9 +131,9 @@ impl Store {
         let (mut scanned, mut bytes, mut picked) = (0, 0, Properties::new());
         for record in records {
             let (key, sealed) = record?;
-            let plain = self.sealing.open(&key, &sealed)?;
-            projection::decode_into(&mut picked, &plain, members)?;
-            if matches(&picked) {
+            if let Some(plain) = self.opened(&key, &sealed, members, &mut picked)?
+                && matches(&picked)
+            {
                 bytes += plain.len();
                 page.push(Record { plain });
             }
@@ -143,6 +146,27 @@ impl Store {
         }
         walk.left = unread.map(|last| (last + 1, end));
         Ok(page)
+    }
+
+    /// An object of which some members were decoded; nothing, with a warning, if it is damaged.
+    fn opened(
+        &self,
+        key: &[u8],
+        sealed: &[u8],
+        members: &[&str],
+        picked: &mut Properties,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let opened = self.sealing.open(key, sealed).and_then(|plain| {
+            projection::decode_into(picked, &plain, members)?;
+            Ok(plain)
+        });
+        match opened {
+            Err(error @ StoreError::Damaged) => {
+                warn!(sequence = key::sequence_of(key)?, %error, "left out of a list");
+                Ok(None)
+            }
+            opened => opened.map(Some),
+        }
     }
 
     /// Sequence numbers that the index lists, of at most [`MAX_SCANNED`] objects, in order. They are of one moment: an object
@@ -184,6 +208,7 @@ impl Store {
 mod tests {
     use serde_json::json;
 
+    use super::super::tests::put_raw;
     use super::super::{Batch, Object};
     use super::*;
     use crate::store::StoreKeySource;
@@ -323,5 +348,26 @@ mod tests {
         let read: Vec<_> =
             page.iter().map(|record| (record.id().unwrap(), record.read::<String, Thing>().is_ok())).collect();
         assert_eq!(read, [("0", true), ("odd", false), ("4", true)].map(|(id, fits)| (id.to_owned(), fits)));
+    }
+
+    #[tokio::test]
+    async fn records_that_cannot_be_opened_are_left_out_and_hide_no_others() {
+        let scene = Scene::with(MAX_SCANNED + 3).await;
+        let walk = || scene.store.walk("Things").unwrap();
+        let key = |number| key::object_at("Things", number).unwrap();
+        let (first, _) = walk().left.unwrap();
+        let before: Vec<_> = scene.store.disk.range(&key(first), None).take(3).map(|pair| pair.unwrap()).collect();
+        let mut altered = before[0].1.to_vec();
+        *altered.last_mut().unwrap() ^= 1;
+        // One that was altered, one that is another one's, and one that ends too early.
+        for (number, forged) in [(0, altered), (1, before[2].1.to_vec()), (2, Vec::new())] {
+            put_raw(&scene.store, &before[number].0, &forged);
+        }
+        let mut walk = walk();
+        let mut found = scene.page(&mut walk);
+        while walk.has_more() {
+            found.extend(scene.page(&mut walk));
+        }
+        assert_eq!(found, (3..MAX_SCANNED + 3).collect::<Vec<_>>());
     }
 }

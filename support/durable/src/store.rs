@@ -411,6 +411,21 @@ impl Latest<'_> {
         }
         Ok(merged)
     }
+
+    /// Like [`range`](Self::range), without the values, of which none is read.
+    ///
+    /// # Errors
+    /// Like [`Store::keys`].
+    pub fn keys(&self, from: &[u8], until: Option<&[u8]>, limit: usize) -> Result<Vec<Vec<u8>>> {
+        let submitted = self.store.overlay.range(from, until);
+        let stored = self.store.keys(from, until);
+        let stored = stored.filter(|key| key.as_ref().map_or(true, |key| !submitted.contains_key(key)));
+        let mut keys = stored.take(limit).collect::<Result<Vec<_>>>()?;
+        keys.extend(submitted.iter().filter(|(_, value)| value.is_some()).map(|(key, _)| key.clone()));
+        keys.sort_unstable();
+        keys.truncate(limit);
+        Ok(keys)
+    }
 }
 
 fn disk(directory: &Path) -> Arc<dyn Disk> {

@@ -142,6 +142,9 @@ async fn pending_changes_are_visible_only_through_latest() {
     assert!(pairs.iter().map(|(key, value)| (key.as_slice(), value.as_slice())).eq(expected), "{pairs:?}");
     assert_eq!(latest.range(b"b", Some(b"d"), 10).unwrap().len(), 1);
     assert_eq!(latest.range(b"", None, 2).unwrap().len(), 2);
+    assert_eq!(latest.keys(b"", None, 10).unwrap(), [b"a", b"c", b"d"]);
+    assert_eq!(latest.keys(b"b", Some(b"d"), 10).unwrap(), [b"c"]);
+    assert_eq!(latest.keys(b"", None, 2).unwrap(), [b"a", b"c"]);
     submitted.done().await.unwrap();
     assert_eq!(all(&store).into_iter().collect::<Vec<_>>(), pairs);
 }

@@ -36,6 +36,9 @@ pub const CACHE_BYTES: u64 = 32 << 20;
 pub const RESULT_BYTES: u64 = 192 << 20;
 /// The share that [strangers](Pool::for_strangers) have of these.
 pub const STRANGERS_RESULT_BYTES: u64 = RESULT_BYTES / 2;
+/// Bytes of memory for renders that [strangers](Pool::for_strangers) cannot have, beside what one render may take
+/// ([`MEMORY`](crate::limits::MEMORY)): enough for usual previews of images of 12 megapixels, as most cameras of phones make.
+pub const KEPT_MEMORY: u64 = 128 << 20;
 /// The unit in which memory is handed out, since semaphores count to 2^32 at the most.
 const MEMORY_UNIT: u64 = 64 << 10;
 
@@ -46,9 +49,11 @@ pub struct ContentHash(pub [u8; 32]);
 /// How much a pool does at once.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The bounds of one image. `limits.memory` bounds all renders at the same time together; beside it there are the contents that are rendered:
-    /// at most twice `limits.input_bytes` for each place.
+    /// The bounds of one image. `limits.memory` and [`kept_memory`](Self::kept_memory) bound all renders at the same time together; beside them
+    /// there are the contents that are rendered: at most twice `limits.input_bytes` for each place.
     pub limits: Limits,
+    /// Bytes of memory that [strangers](Pool::for_strangers) cannot have, who have `limits.memory` together.
+    pub kept_memory: u64,
     /// Renders at the same time; at least one. With two or more, one is kept from [strangers](Pool::for_strangers).
     pub places: usize,
     /// Renders that wait for a place.
@@ -72,6 +77,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            kept_memory: KEPT_MEMORY,
             places: PLACES,
             waiting: WAITING,
             kept_from_strangers: KEPT_FROM_STRANGERS,
@@ -115,6 +121,8 @@ struct Inner {
     places_strangers: Arc<Semaphore>,
     /// In units of [`MEMORY_UNIT`].
     memory: Arc<Semaphore>,
+    /// What strangers may have of it, who wait for this first.
+    memory_strangers: Arc<Semaphore>,
     results: Budget,
     state: Mutex<State>,
 }
@@ -168,18 +176,19 @@ impl Pool {
         let places_strangers = (places - 1).max(1);
         let waiting = settings.waiting.min(Semaphore::MAX_PERMITS / 2);
         let waiting_strangers = waiting.saturating_sub(settings.kept_from_strangers);
-        let memory = units(settings.limits.memory) as usize;
+        let memory = |bytes| Arc::new(Semaphore::new(units(bytes) as usize));
         let results = Budget::new(settings.result_bytes, settings.strangers_result_bytes);
         let largest = settings.result_bytes.min(settings.strangers_result_bytes);
         settings.limits.output_bytes = settings.limits.output_bytes.min(largest);
         let state = State { cache: Cache::new(settings.cache_bytes), flights: HashMap::default(), next: 0 };
         let inner = Inner {
+            memory: memory(settings.limits.memory.saturating_add(settings.kept_memory)),
+            memory_strangers: memory(settings.limits.memory),
             settings,
             admitted: Arc::new(Semaphore::new(places + waiting)),
             admitted_strangers: Arc::new(Semaphore::new(places_strangers + waiting_strangers)),
             places: Arc::new(Semaphore::new(places)),
             places_strangers: Arc::new(Semaphore::new(places_strangers)),
-            memory: Arc::new(Semaphore::new(memory)),
             results,
             state: Mutex::new(state),
         };
@@ -187,7 +196,7 @@ impl Pool {
     }
 
     /// The same pool for callers of whom there may be any number. What they ask for leaves others a place to render, places to wait, and memory for
-    /// results, and they wait for each other only. What somebody else is having rendered, or was, they get without a place; others do not wait for
+    /// renders and results, and they wait for each other only. What somebody else is having rendered, or was, they get without a place; others do not wait for
     /// what they are having rendered.
     #[must_use]
     pub fn for_strangers(&self) -> Self {
@@ -316,7 +325,7 @@ impl Inner {
         };
         let (places, result) = timeout(self.settings.wait, begin).await.unwrap_or(Err(PreviewError::Busy))?;
         let held = Arc::new(Held { _admitted: admitted, _places: places });
-        let work = async { self.work(load.await?, parameters, held, result).await };
+        let work = async { self.work(is_for_strangers, load.await?, parameters, held, result).await };
         let seconds = self.settings.time.as_secs();
         timeout(self.settings.time, work).await.unwrap_or(Err(PreviewError::TimeExceeded { seconds }))
     }
@@ -324,6 +333,7 @@ impl Inner {
     /// Measures, waits for memory, and renders.
     async fn work(
         &self,
+        is_for_strangers: bool,
         job: Job,
         parameters: Parameters,
         held: Arc<Held>,
@@ -339,7 +349,12 @@ impl Inner {
             move || job.measure(&parameters, &limits)
         })
         .await?;
-        let memory = self.memory.clone().acquire_many_owned(units(needed)).await.map_err(|_| PreviewError::Busy)?;
+        let take = async |semaphore: &Arc<Semaphore>| {
+            semaphore.clone().acquire_many_owned(units(needed)).await.map_err(|_| PreviewError::Busy)
+        };
+        // In this order, so that what others can have is not held while a stranger waits for strangers.
+        let of_strangers = if is_for_strangers { Some(take(&self.memory_strangers).await?) } else { None };
+        let memory = [of_strangers, Some(take(&self.memory).await?)];
         // The thread has the reservation, too, so that nothing is encoded that does not count.
         on_thread((held, memory), move || Ok(result.spend(job.render(&parameters, &limits, &stop)?))).await
     }

@@ -43,6 +43,13 @@ impl Direction {
     }
 }
 
+impl<K> Order<K> {
+    /// Whether it is by something that is null in some records.
+    pub(crate) fn is_nullable(&self) -> bool {
+        matches!(self, Self::By { is_nullable: true, .. })
+    }
+}
+
 impl<K: Copy> Order<K> {
     /// The order of two records; `seed` decides the random one.
     fn compare<R: Record<Key = K>>(&self, one: &R, other: &R, seed: u64) -> Ordering {

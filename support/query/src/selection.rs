@@ -182,7 +182,7 @@ impl<'l, R: Record> Selection<'l, R> {
         let is_counted = self.paging.ceiling.is_none_or(|ceiling| self.total >= ceiling);
         let needs_all = match self.cursor {
             None => false,
-            Some((_, Side::After)) => self.paging.null_beside_cursor == NullBesideCursor::Refuse,
+            Some((_, Side::After)) => self.refuses_null() && self.list.orders.iter().any(Order::is_nullable),
             Some((_, Side::Before)) => true,
         };
         is_counted && !needs_all && self.best.candidates.len() >= self.best.size
@@ -206,9 +206,13 @@ impl<'l, R: Record> Selection<'l, R> {
         Page { records, total: self.total }
     }
 
+    fn refuses_null(&self) -> bool {
+        self.paging.null_beside_cursor == NullBesideCursor::Refuse
+    }
+
     /// Only lists with a cursor refuse null.
     fn refuse_null(&self, record: &R) -> Result<(), SelectionError> {
-        if self.cursor.is_none() || self.paging.null_beside_cursor == NullBesideCursor::Order {
+        if self.cursor.is_none() || !self.refuses_null() {
             return Ok(());
         }
         for order in &self.list.orders {

@@ -31,7 +31,8 @@ pub(crate) fn note_use(
 ) -> Result<(), StoreError> {
     let now = core.clock.now();
     let stored = || record::access_of(&core.store.view(), token.number);
-    let (before, is_first_pending) = core.token_accesses.note(token.number, now, uncounted, stored)?;
+    let granularity = core.config.storage.access_granularity;
+    let (before, is_first_pending) = core.token_accesses.note(token.number, now, granularity, uncounted, stored)?;
     if is_first_pending {
         write_later(core);
     }

@@ -206,7 +206,7 @@ async fn a_render_goes_on_for_those_who_joined_when_the_first_one_leaves() {
 #[tokio::test]
 async fn renders_take_turns_where_the_memory_is_not_enough_for_both() {
     let pool = Pool::new(Settings { places: 2, ..Settings::default() });
-    let all = units(pool.limits().memory);
+    let all = units(pool.limits().memory + KEPT_MEMORY);
     let memory = pool.inner.memory.clone().acquire_many_owned(all).await.unwrap();
     let mut waits = Box::pin(at_once(&pool, 1));
     // It measures on another thread, so it takes some turns until it waits for memory.
@@ -217,6 +217,25 @@ async fn renders_take_turns_where_the_memory_is_not_enough_for_both() {
     drop(memory);
     waits.await.unwrap();
     assert_eq!(pool.inner.memory.available_permits(), all as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_leave_memory_for_renders_of_others() {
+    let needed = measure(&photo(), &Parameters::default(), &Limits::default()).unwrap();
+    let needed = u64::from(units(needed)) * MEMORY_UNIT;
+    for (kept_memory, is_enough) in [(needed, true), (needed - MEMORY_UNIT, false)] {
+        let pool = Pool::new(Settings { kept_memory, ..Settings::default() });
+        let strangers = pool.for_strangers();
+        let all = units(pool.limits().memory);
+        let of_strangers = pool.inner.memory_strangers.clone().acquire_many_owned(all).await.unwrap();
+        let memory = pool.inner.memory.clone().acquire_many_owned(all).await.unwrap();
+        assert!(matches!(at_once(&strangers, 1).await, Err(PreviewError::TimeExceeded { .. })));
+        assert_eq!(at_once(&pool, 2).await.is_ok(), is_enough);
+        drop((of_strangers, memory));
+        assert!(at_once(&strangers, 1).await.is_ok());
+        let left = [&pool.inner.memory, &pool.inner.memory_strangers].map(|memory| memory.available_permits() as u64);
+        assert_eq!(left, [units(pool.limits().memory + kept_memory), all].map(u64::from));
+    }
 }
 
 /// A pool in which all previews of [`photo`] together have room for so many, and those of strangers for fewer.
