@@ -71,7 +71,7 @@ impl Claimants {
     }
 
     /// Claims, reads, commits and releases until there is no answer, no use is left, or `is_over` is set. `progress` gets a permit
-    /// for each acknowledgement, and enough for everybody at the end.
+    /// for each use that was tried, and enough for everybody at the end.
     pub async fn use_up(&mut self, url: &str, progress: &Semaphore, is_over: &AtomicBool) {
         let client = client(url);
         let claimants = (0..self.contest.claimants).map(|number| self.claimant(&client, number, progress, is_over));
@@ -101,7 +101,7 @@ impl Claimants {
             }
             let mut claim = Promised::new();
             let goes_on = claim.play(client, &self.token, turn).await;
-            progress.add_permits(usize::from(goes_on));
+            progress.add_permits(1);
             promised.push(claim);
             if !goes_on {
                 break;
