@@ -84,8 +84,7 @@ pub struct Transports {
     pub quic: bool,
     /// Addresses `/memory/<number>` within this process, for tests.
     pub memory: bool,
-    /// Whether TLS is offered beside Noise over TCP, memory and relays, and proposed first where the processor has instructions for AES. All peers
-    /// understand Noise.
+    /// Whether TLS is offered over TCP, memory and relays, before Noise, where the processor has instructions for AES. All peers understand Noise.
     pub tls: bool,
 }
 
