@@ -82,7 +82,7 @@ async function programs(plain) {
     if (installed("sendme", SENDME)) sides.push({ where: "loopback", name: "sendme", ...sendme(plain) });
     if (installed("magic-wormhole", WORMHOLE)) sides.push({ where: "loopback", name: "magic-wormhole", ...(await wormhole(plain)) });
     if (installed("a bare libp2p stream", PEERS)) {
-        for (const carrier of ["tcp", "quic"]) sides.push({ where: "loopback", name: `bare libp2p stream, ${carrier}`, ...bareStream(carrier) });
+        for (const carrier of ["tcp", "tcp-noise", "quic"]) sides.push({ where: "loopback", name: `bare libp2p stream, ${carrier}`, ...bareStream(carrier) });
     }
     sides.push({ where: "loopback", name: "bare TCP connection", ...bareTcp() });
     sides.push({ where: "far line", name: "enlace, tcp", ...ours(plain, "/ip4/127.0.0.1/tcp/0", ROUND_TRIP_MS) });

@@ -164,7 +164,7 @@ impl Destination {
         let (file, bytes, sha256) =
             copy(reader, Storing::new(handle), Arrived::nothing(), length, progress, unwritable).await?;
         // Here it keeps no thread of the runtime; publishing finds nothing left to synchronize.
-        stored(file).await.map_err(|error| self.unwritable(&error))?;
+        stored(file, bytes).await.map_err(|error| self.unwritable(&error))?;
         self.publish(temporary)?;
         Ok(self.saved(bytes, sha256, 0))
     }
@@ -187,9 +187,7 @@ impl Destination {
         handle.seek(SeekFrom::Start(resumed)).map_err(|error| self.unwritable(&error))?;
         let unwritable = |error: &std::io::Error| self.unwritable(error);
         let (file, bytes, sha256) = copy(reader, Storing::new(handle), arrived, length, progress, unwritable).await?;
-        // More may be there of an earlier run than of the file.
-        partial.file().set_len(bytes).map_err(|error| self.unwritable(&error))?;
-        stored(file).await.map_err(|error| self.unwritable(&error))?;
+        stored(file, bytes).await.map_err(|error| self.unwritable(&error))?;
         partial.set_mode(self.final_mode()).map_err(|error| self.unwritable(&error))?;
         partial.publish(&self.path, self.existing()).map_err(|error| self.unpublished(&error))?;
         Ok(self.saved(bytes, sha256, resumed))
@@ -265,9 +263,14 @@ pub(super) fn unwritable(destination: &Path, file: &Path, error: &std::io::Error
     }
 }
 
-/// Waits until a file is stored.
-async fn stored(file: Storing) -> std::io::Result<()> {
-    tokio::task::spawn_blocking(move || file.finish().map(drop)).await.map_err(std::io::Error::other)?
+/// Waits until a file of `length` bytes is stored.
+async fn stored(file: Storing, length: u64) -> std::io::Result<()> {
+    let storing = move || {
+        // More may be there of an earlier run than of the file.
+        file.set_len(length)?;
+        file.finish().map(drop)
+    };
+    tokio::task::spawn_blocking(storing).await.map_err(std::io::Error::other)?
 }
 
 /// Copies what is left of a content, which has `length` bytes if that is known. Returns how many there are in all, and their
@@ -297,17 +300,18 @@ async fn copy<W: Write + Send + 'static>(
     };
     // What has arrived is kept for a later run, also if no more does.
     let Written { writer, hash } = writing.finish().await.map_err(|error| unwritable(&error))?;
-    if let Err(failure) = end {
+    let whole = end.and_then(|()| match length {
+        Some(length) if bytes != length => {
+            Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}")))
+        }
+        _ => Ok(()),
+    });
+    if let Err(failure) = whole {
         // It may wait for the disk.
         let _ = tokio::task::spawn_blocking(move || drop(writer)).await;
         return Err(failure);
     }
-    match length {
-        Some(length) if bytes != length => {
-            Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}")))
-        }
-        _ => Ok((writer, bytes, hex(&hash.finalize()))),
-    }
+    Ok((writer, bytes, hex(&hash.finalize())))
 }
 
 /// Checks that what is left of a file of `size` bytes, of which some are on the disk already, fits on the disk of a destination.

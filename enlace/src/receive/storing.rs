@@ -13,16 +13,27 @@ pub(super) struct Storing {
     /// Bytes that were written since the disk was last asked.
     unstored: u64,
     earlier: Earlier,
-    store: fn(&File) -> io::Result<()>,
+    begin: fn(&File) -> io::Result<Thread>,
 }
+
+/// A thread that stores what was written before it began.
+type Thread = JoinHandle<io::Result<()>>;
 
 /// What is being stored meanwhile. The handle of the file that this has is closed when it is dropped.
 #[derive(Default)]
-struct Earlier(Option<JoinHandle<io::Result<()>>>);
+struct Earlier(Option<Thread>);
 
 impl Storing {
     pub(super) fn new(file: File) -> Self {
-        Self { file, unstored: 0, earlier: Earlier::default(), store: File::sync_data }
+        Self { file, unstored: 0, earlier: Earlier::default(), begin }
+    }
+
+    /// Gives the file this length, for one that had more bytes behind what is written. Blocks.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(super) fn set_len(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
     }
 
     /// Waits until all is stored. Blocks.
@@ -35,17 +46,26 @@ impl Storing {
         Ok(self.file)
     }
 
-    /// Has another thread store what is written, unless there is little of it or the disk still stores what came before.
+    /// Has another thread store what is written, unless there is little of it or the disk still stores what came before. If the system gives no
+    /// thread or no handle for that, it is stored with what follows, or at the end.
+    ///
+    /// # Errors
+    /// Why what came before is not stored.
     fn store(&mut self) -> io::Result<()> {
         if self.unstored < STORED_AT_ONCE || self.earlier.is_running() {
             return Ok(());
         }
         self.earlier.wait()?;
-        let (file, store) = (self.file.try_clone()?, self.store);
-        self.earlier = Earlier(Some(thread::Builder::new().name("storing".to_owned()).spawn(move || store(&file))?));
+        let begun = (self.begin)(&self.file);
+        self.earlier = Earlier(begun.inspect_err(|error| tracing::debug!(%error, "a file is stored later")).ok());
         self.unstored = 0;
         Ok(())
     }
+}
+
+fn begin(file: &File) -> io::Result<Thread> {
+    let file = file.try_clone()?;
+    thread::Builder::new().name("storing".to_owned()).spawn(move || file.sync_data())
 }
 
 impl Earlier {
@@ -88,14 +108,18 @@ mod tests {
 
     const PIECE: usize = 1 << 20;
 
+    fn with(begin: fn(&File) -> io::Result<Thread>) -> Storing {
+        Storing { file: tempfile::tempfile().unwrap(), unstored: 0, earlier: Earlier::default(), begin }
+    }
+
     #[test]
     fn the_disk_is_asked_at_the_bound_and_all_bytes_are_there() {
         static ASKED: AtomicUsize = AtomicUsize::new(0);
-        fn counted(file: &File) -> io::Result<()> {
+        fn counted(file: &File) -> io::Result<Thread> {
             ASKED.fetch_add(1, Ordering::SeqCst);
-            file.sync_data()
+            begin(file)
         }
-        let mut storing = Storing { store: counted, ..Storing::new(tempfile::tempfile().unwrap()) };
+        let mut storing = with(counted);
         for number in 0..STORED_AT_ONCE as usize / PIECE {
             storing.write_all(&vec![number as u8; PIECE]).unwrap();
         }
@@ -114,11 +138,10 @@ mod tests {
 
     #[test]
     fn what_the_disk_could_not_store_is_an_error_at_the_latest_at_the_end() {
-        fn broken(_: &File) -> io::Result<()> {
-            Err(io::ErrorKind::StorageFull.into())
+        fn broken(_: &File) -> io::Result<Thread> {
+            Ok(thread::spawn(|| Err(io::ErrorKind::StorageFull.into())))
         }
-        let storing =
-            || Storing { store: broken, unstored: STORED_AT_ONCE, ..Storing::new(tempfile::tempfile().unwrap()) };
+        let storing = || Storing { unstored: STORED_AT_ONCE, ..with(broken) };
         let mut ending = storing();
         ending.write_all(b"x").unwrap();
         assert_eq!(ending.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
@@ -129,5 +152,21 @@ mod tests {
         }
         going_on.unstored = STORED_AT_ONCE;
         assert_eq!(going_on.write_all(b"y").unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn without_a_thread_all_is_stored_at_the_end() {
+        fn refused(_: &File) -> io::Result<Thread> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        let mut storing = with(refused);
+        for piece in [b"x", b"y"] {
+            storing.unstored = STORED_AT_ONCE;
+            storing.write_all(piece).unwrap();
+            assert_eq!(storing.unstored, 1, "it is tried again after as many bytes");
+        }
+        let mut file = storing.finish().unwrap();
+        file.rewind().unwrap();
+        assert_eq!(io::read_to_string(file).unwrap(), "xy");
     }
 }

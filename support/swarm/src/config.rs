@@ -31,6 +31,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long a connection without streams stays open, unless somebody holds a [`crate::KeepAlive`].
     pub idle_timeout: Duration,
+    /// How long an attempt to connect may take until its handshake is complete, in either direction, and through a relay too.
+    pub handshake_timeout: Duration,
     /// Name and version of the program, which peers see.
     pub agent: String,
 }
@@ -50,6 +52,7 @@ impl Config {
             addresses: AddressPolicy::default(),
             limits: Limits::default(),
             idle_timeout: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(10),
             agent: concat!("enlace/", env!("CARGO_PKG_VERSION")).into(),
         }
     }
@@ -81,8 +84,7 @@ pub struct Transports {
     pub quic: bool,
     /// Addresses `/memory/<number>` within this process, for tests.
     pub memory: bool,
-    /// Whether TLS is offered beside Noise over TCP, memory and relays, and proposed first where the processor has instructions for AES. All peers
-    /// understand Noise.
+    /// Whether TLS is offered over TCP, memory and relays, before Noise, where the processor has instructions for AES. All peers understand Noise.
     pub tls: bool,
 }
 

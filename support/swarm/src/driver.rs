@@ -510,7 +510,7 @@ fn with_relays(
     }
     let (relayed, behaviour) = relay::client::new(local);
     // First, since it leaves all other addresses to the next one.
-    Ok((transport::either(transport::secured(relayed, key, config)?, carrier), Some(behaviour)))
+    Ok((transport::either(transport::relayed(relayed, key, config)?, carrier), Some(behaviour)))
 }
 
 fn refused(address: &Multiaddr, error: &dyn std::error::Error) -> StartError {

@@ -1,5 +1,5 @@
-//! What encrypts a connection and proves which peer is at its other end: TLS 1.3 or Noise. Both are offered; who dials proposes first what
-//! is faster on its processor, and takes the other one where the peer knows that alone.
+//! What encrypts a connection and proves which peer is at its other end: TLS 1.3 where it is faster on the processor, else Noise, which all peers
+//! understand.
 
 use std::io;
 
@@ -23,13 +23,12 @@ pub(crate) struct Security {
     offer: Offer,
 }
 
-/// What is offered, in the order in which a dialer proposes it.
+/// What is offered, in the order in which a dialer proposes it. The last proposal is sent together with the handshake, so each one before it costs a
+/// round trip. A listener understands the same: libp2p asks for the protocols without saying which side it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
     /// Noise, as peers do that do not know TLS.
     NoiseOnly,
-    /// Noise first.
-    NoiseFirst,
     /// TLS first.
     TlsFirst,
 }
@@ -53,20 +52,19 @@ pub(crate) enum SecurityError {
 impl Security {
     pub(crate) fn new(key: &Keypair, offer: Offer) -> Result<Self, StartError> {
         let noise = noise::Config::new(key).map_err(|_| StartError::Key)?;
-        Ok(Self { noise, tls: Tls::new(key, has_aes())?, offer })
+        Ok(Self { noise, tls: Tls::new(key)?, offer })
     }
 }
 
 impl Offer {
-    /// The fastest first: Noise always encrypts by ChaCha20-Poly1305, and TLS by AES-GCM if the processor has instructions for it.
+    /// TLS if the processor has instructions for AES-GCM. Noise always encrypts by ChaCha20-Poly1305, and TLS would do the same without them.
     pub(crate) fn fastest() -> Self {
-        if has_aes() { Self::TlsFirst } else { Self::NoiseFirst }
+        if has_aes() { Self::TlsFirst } else { Self::NoiseOnly }
     }
 
     fn protocols(self) -> &'static [Protocol] {
         match self {
             Self::NoiseOnly => &[Protocol::Noise],
-            Self::NoiseFirst => &[Protocol::Noise, Protocol::Tls],
             Self::TlsFirst => &[Protocol::Tls, Protocol::Noise],
         }
     }
@@ -147,8 +145,6 @@ mod tests {
 
     use super::*;
 
-    const OFFERS: [Offer; 3] = [Offer::NoiseOnly, Offer::NoiseFirst, Offer::TlsFirst];
-
     fn key(number: u8) -> Keypair {
         Keypair::ed25519_from_bytes([number; 32]).unwrap()
     }
@@ -196,18 +192,19 @@ mod tests {
 
     #[tokio::test]
     async fn the_dialer_chooses_and_peers_with_noise_only_are_understood() {
-        for listener in OFFERS {
-            assert_eq!(agreed(Offer::NoiseOnly, listener).await, Protocol::Noise);
-            assert_eq!(agreed(Offer::NoiseFirst, listener).await, Protocol::Noise);
-            let faster = if listener == Offer::NoiseOnly { Protocol::Noise } else { Protocol::Tls };
-            assert_eq!(agreed(Offer::TlsFirst, listener).await, faster);
+        for (dialer, listener, wanted) in [
+            (Offer::NoiseOnly, Offer::NoiseOnly, Protocol::Noise),
+            (Offer::NoiseOnly, Offer::TlsFirst, Protocol::Noise),
+            (Offer::TlsFirst, Offer::NoiseOnly, Protocol::Noise),
+            (Offer::TlsFirst, Offer::TlsFirst, Protocol::Tls),
+        ] {
+            assert_eq!(agreed(dialer, listener).await, wanted);
         }
     }
 
     #[test]
-    fn the_fastest_is_offered_first_and_the_other_one_too() {
-        let first = if has_aes() { Protocol::Tls } else { Protocol::Noise };
-        assert_eq!(Offer::fastest().protocols()[0], first);
-        assert_eq!(Offer::fastest().protocols().len(), 2);
+    fn noise_is_understood_everywhere_and_proposed_at_once_where_nothing_is_faster() {
+        let offered: &[_] = if has_aes() { &[Protocol::Tls, Protocol::Noise] } else { &[Protocol::Noise] };
+        assert_eq!(Offer::fastest().protocols(), offered);
     }
 }

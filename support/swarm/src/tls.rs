@@ -27,7 +27,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{
     CertificateError, ClientConfig, CommonState, DigitallySignedStruct, DistinguishedName, PeerIncompatible,
-    ServerConfig, SignatureScheme,
+    ServerConfig, SignatureScheme, SupportedCipherSuite,
 };
 
 use crate::StartError;
@@ -35,6 +35,10 @@ use crate::gathered::Gathered;
 
 /// The application protocol that both sides name.
 const PROTOCOL: &[u8] = b"libp2p";
+
+/// The ciphers, fastest first where the processor has instructions for AES. Who listens takes the first one of the dialer's: that one may have none.
+const CIPHERS: [SupportedCipherSuite; 3] =
+    [TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256];
 
 /// An encrypted connection.
 pub(crate) type Output<C> = Gathered<TlsStream<C>>;
@@ -47,14 +51,13 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// `has_aes` says whether AES-GCM is the fastest cipher here.
-    pub(crate) fn new(key: &Keypair, has_aes: bool) -> Result<Self, StartError> {
+    pub(crate) fn new(key: &Keypair) -> Result<Self, StartError> {
         let identity = own_certificate(key).ok_or(StartError::Key)?;
-        Self::with(identity, has_aes).map_err(|_| StartError::Key)
+        Self::with(identity, &CIPHERS).map_err(|_| StartError::Key)
     }
 
-    fn with(identity: Arc<SingleCertAndKey>, has_aes: bool) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(provider(has_aes));
+    fn with(identity: Arc<SingleCertAndKey>, ciphers: &[SupportedCipherSuite]) -> Result<Self, rustls::Error> {
+        let provider = Arc::new(CryptoProvider { cipher_suites: ciphers.to_vec(), ..default_provider() });
         let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])?
             .dangerous()
@@ -70,8 +73,6 @@ impl Tls {
         server.alpn_protocols = vec![PROTOCOL.to_vec()];
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
-        // AES without instructions for it is much slower than what it would save the other side.
-        server.ignore_client_order = !has_aes;
         Ok(Self { connector: Arc::new(client).into(), acceptor: Arc::new(server).into() })
     }
 
@@ -94,13 +95,6 @@ impl Tls {
         let stream = self.acceptor.accept(connection).await?;
         Ok((proven_peer(stream.get_ref().1)?, Gathered::new(stream.into())))
     }
-}
-
-/// The ciphers, fastest first.
-fn provider(has_aes: bool) -> CryptoProvider {
-    let mut cipher_suites = vec![TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384];
-    cipher_suites.insert(if has_aes { 2 } else { 0 }, TLS13_CHACHA20_POLY1305_SHA256);
-    CryptoProvider { cipher_suites, ..default_provider() }
 }
 
 fn own_certificate(key: &Keypair) -> Option<Arc<SingleCertAndKey>> {
@@ -262,15 +256,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_sides_prove_their_peers_and_aes_is_used_where_both_have_it() {
-        for (dialer, listener, wanted) in [
-            (true, true, CipherSuite::TLS13_AES_128_GCM_SHA256),
-            (true, false, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
-            (false, true, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
-            (false, false, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
+    async fn both_sides_prove_their_peers_and_the_dialer_chooses_the_cipher() {
+        let other_order = [TLS13_CHACHA20_POLY1305_SHA256, TLS13_AES_128_GCM_SHA256];
+        for (ciphers, wanted) in [
+            (&CIPHERS[..], CipherSuite::TLS13_AES_128_GCM_SHA256),
+            (&other_order, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
         ] {
-            let (dialer, listener) = (Tls::new(&key(1), dialer).unwrap(), Tls::new(&key(2), listener).unwrap());
-            let (dialed, accepted) = shake(dialer, listener).await;
+            let dialer = Tls::with(own_certificate(&key(1)).unwrap(), ciphers).unwrap();
+            let (dialed, accepted) = shake(dialer, Tls::new(&key(2)).unwrap()).await;
             assert_eq!(dialed.unwrap(), (peer(2), Some(wanted)));
             assert_eq!(accepted.unwrap(), (peer(1), Some(wanted)));
         }
@@ -305,18 +298,18 @@ mod tests {
         let (own, private) = certificate::generate(&key(3)).unwrap();
         is_refused(|| identified(vec![own.clone(), own.clone()], &private)).await;
         is_refused(|| identified(Vec::new(), &private)).await;
-        let (dialed, accepted) = shake(identified(vec![own.clone()], &private), Tls::new(&key(2), true).unwrap()).await;
+        let (dialed, accepted) = shake(identified(vec![own.clone()], &private), Tls::new(&key(2)).unwrap()).await;
         assert_eq!((dialed.unwrap().0, accepted.unwrap().0), (peer(2), peer(3)));
     }
 
     fn identified(chain: Vec<CertificateDer<'static>>, private: &rustls::pki_types::PrivateKeyDer<'_>) -> Tls {
         let signer = any_ecdsa_type(private).unwrap();
-        Tls::with(Arc::new(CertifiedKey::new(chain, signer).into()), true).unwrap()
+        Tls::with(Arc::new(CertifiedKey::new(chain, signer).into()), &CIPHERS).unwrap()
     }
 
     /// In both roles.
     async fn is_refused(stranger: impl Fn() -> Tls) {
-        let honest = Tls::new(&key(2), true).unwrap();
+        let honest = Tls::new(&key(2)).unwrap();
         let (dialed, accepted) = shake(stranger(), honest.clone()).await;
         assert!(dialed.is_err() && accepted.is_err(), "{dialed:?} {accepted:?}");
         let (dialed, accepted) = shake(honest, stranger()).await;

@@ -6,7 +6,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::dummy::DummyTransport;
@@ -15,7 +14,7 @@ use libp2p::core::transport::{Boxed, DialOpts, ListenerId, MemoryTransport, Tran
 use libp2p::core::{Transport, upgrade};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId, dns, quic, tcp};
+use libp2p::{Multiaddr, PeerId, dns, quic, relay, tcp};
 
 use crate::address::without_peer;
 use crate::config::Config;
@@ -28,12 +27,9 @@ use crate::{AddressPolicy, Limits, StartError};
 /// A transport that yields authenticated and multiplexed connections.
 pub(crate) type Carrier = Boxed<(PeerId, StreamMuxerBox)>;
 
-/// How long the handshake of a connection may take.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-
 /// How long bytes that were sent over TCP may stay unacknowledged, where the system can limit it (Linux). Else it tries for a quarter of an hour.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const UNACKNOWLEDGED_TIME: Duration = Duration::from_secs(20);
+const UNACKNOWLEDGED_TIME: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// The most addresses of the local network that are dialled because multicast DNS found them, although the policy does not permit them.
 const FOUND_ADDRESSES: usize = 1024;
@@ -48,15 +44,35 @@ const OWN_STREAMS: usize = 16;
 pub(crate) fn carrier(config: &Config, key: &Keypair) -> Result<Carrier, StartError> {
     let by_address = by_address(config, key)?;
     if !needs_names(config) {
-        return Ok(TransportTimeout::new(by_address, HANDSHAKE_TIME).boxed());
+        return Ok(in_time(by_address, config));
     }
     match dns::tokio::Transport::system(by_address) {
-        Ok(by_name) => Ok(TransportTimeout::new(by_name, HANDSHAKE_TIME).boxed()),
+        Ok(by_name) => Ok(in_time(by_name, config)),
         Err(error) => {
             tracing::warn!(%error, "cannot resolve names: addresses with names are not dialled");
-            Ok(TransportTimeout::new(self::by_address(config, key)?, HANDSHAKE_TIME).boxed())
+            Ok(in_time(self::by_address(config, key)?, config))
         }
     }
+}
+
+/// TLS or Noise, and yamux, over the circuits of relays.
+pub(crate) fn relayed(
+    circuits: relay::client::Transport,
+    key: &Keypair,
+    config: &Config,
+) -> Result<Carrier, StartError> {
+    Ok(in_time(secured(circuits, key, config)?, config))
+}
+
+/// Gives up what is not connected in time: each attempt has a place among the pending ones until then.
+fn in_time<T>(carrier: T, config: &Config) -> Carrier
+where
+    T: Transport<Output = (PeerId, StreamMuxerBox)> + Send + Unpin + 'static,
+    T::Error: Send + Sync + 'static,
+    T::Dial: Send + 'static,
+    T::ListenerUpgrade: Send + 'static,
+{
+    TransportTimeout::new(carrier, config.handshake_timeout).boxed()
 }
 
 fn by_address(config: &Config, key: &Keypair) -> Result<Carrier, StartError> {

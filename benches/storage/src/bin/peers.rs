@@ -61,8 +61,10 @@ enum What {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Carrier {
-    /// TCP with Noise and yamux, without the TLS that nodes prefer.
+    /// TCP as nodes use it: with TLS where the processor has instructions for AES, else with Noise.
     Tcp,
+    /// TCP with Noise.
+    TcpNoise,
     /// QUIC.
     Quic,
 }
@@ -78,10 +80,12 @@ async fn main() -> Result<()> {
 
 async fn send(mib: usize, carrier: Carrier) -> Result<()> {
     let listen = match carrier {
-        Carrier::Tcp => "/ip4/127.0.0.1/tcp/0",
+        Carrier::Tcp | Carrier::TcpNoise => "/ip4/127.0.0.1/tcp/0",
         Carrier::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
     };
-    let listening = Config { listen: vec![listen.parse()?], accept: vec![BARE], ..config() };
+    // Who fetches takes Noise where nothing else is understood.
+    let transports = Transports { tls: !matches!(carrier, Carrier::TcpNoise), ..Transports::default() };
+    let listening = Config { listen: vec![listen.parse()?], accept: vec![BARE], transports, ..config() };
     let (network, mut inbound) = Network::start(listening).await?;
     let address = network.dial_addresses().into_iter().next().ok_or("an address")?;
     println!("{}", json!({ "peer": network.local_peer().to_string(), "address": address.to_string() }));
@@ -188,6 +192,5 @@ fn now() -> Result<Now> {
 /// A network that reaches this machine and its own networks.
 fn config() -> Config {
     let addresses = AddressPolicy { private: true, loopback: true, ..AddressPolicy::default() };
-    let transports = Transports { tls: false, ..Transports::default() };
-    Config { addresses, transports, ..Config::new(Seed::new(random::bytes())) }
+    Config { addresses, ..Config::new(Seed::new(random::bytes())) }
 }

@@ -12,6 +12,9 @@ use super::{Incoming, Line, Link, while_alive};
 /// Bytes that are read ahead. More than what a receiver verifies and writes at a time, and little beside the windows of a transport.
 pub(super) const READ_AHEAD: usize = 4 * 1024 * 1024;
 
+/// What bytes that arrived together count at least: handing them over takes memory, too, and a peer can send them one by one.
+pub(super) const COUNTED: usize = 256;
+
 /// The bytes of a content, which a task reads while there is room. Dropping it drops the stream.
 pub(crate) struct ReadAhead {
     header: ContentHeader,
@@ -83,6 +86,7 @@ async fn next(
         }
     };
     let Some(bytes) = while_alive(line, incoming.chunk()).await?? else { return Ok(None) };
-    let taken = place.split(bytes.len()).ok_or(PeerError::Contradiction("more bytes than were asked for"))?;
+    let taken =
+        place.split(bytes.len().max(COUNTED)).ok_or(PeerError::Contradiction("more bytes than were asked for"))?;
     Ok(Some((bytes, taken)))
 }

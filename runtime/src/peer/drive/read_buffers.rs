@@ -13,13 +13,14 @@ const LENGTH: usize = 64 * 1024;
 /// Buffers that are kept while nobody uses them: those of what is read ahead.
 const KEPT: usize = READ_AHEAD / LENGTH;
 
-/// Of a buffer with fewer bytes than these the bytes are copied, so that a peer that sends little at a time does not take a buffer for each of them.
-const COPIED: usize = LENGTH / 2;
+/// Of a buffer with fewer bytes than these the bytes are copied, so that a peer that sends little at a time does not take a buffer for each of them:
+/// the buffers of what has arrived have at most 8 bytes of memory for 7 of it.
+const COPIED: usize = LENGTH / 8 * 7;
 
 /// The buffers of one stream.
 #[derive(Default)]
 pub(super) struct ReadBuffers {
-    /// The one that is read into.
+    /// The one that is read into. It is shorter than [`LENGTH`] if its bytes will be copied.
     current: Option<Box<[u8]>>,
     kept: Kept,
 }
@@ -30,8 +31,13 @@ struct Kept(Arc<Mutex<Vec<Box<[u8]>>>>);
 impl ReadBuffers {
     /// Room for bytes to read, at most so many.
     pub(super) fn room(&mut self, most: usize) -> &mut [u8] {
-        let current = self.current.get_or_insert_with(|| self.kept.take());
-        &mut current[..most.min(LENGTH)]
+        let most = most.min(LENGTH);
+        let current = match self.current.take().filter(|current| current.len() >= most) {
+            Some(current) => current,
+            None if most < COPIED => vec![0; most].into_boxed_slice(),
+            None => self.kept.take(),
+        };
+        &mut self.current.insert(current)[..most]
     }
 
     /// The bytes that were read into the [room](Self::room).
@@ -105,7 +111,26 @@ mod tests {
         let few: Vec<Bytes> = (0..100).map(|number| read(&mut buffers, &[number; COPIED - 1])).collect();
         assert!(few.iter().enumerate().all(|(number, bytes)| *bytes == [number as u8; COPIED - 1][..]));
         drop(few);
-        assert!(buffers.current.is_some() && buffers.kept.0.lock().unwrap().is_empty());
+        assert_eq!(buffers.current.as_ref().unwrap().len(), COPIED - 1);
+        assert!(buffers.kept.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_lent_has_eight_bytes_of_memory_for_seven_at_the_most() {
+        let mut buffers = ReadBuffers::default();
+        // As few bytes in each buffer as are not copied, although more would have had room.
+        let ahead: Vec<Bytes> = (0..READ_AHEAD / COPIED)
+            .map(|_| {
+                buffers.room(LENGTH);
+                buffers.filled(COPIED)
+            })
+            .collect();
+        assert!(buffers.current.is_none(), "they are lent");
+        assert!(ahead.len() * LENGTH <= READ_AHEAD / 7 * 8);
+        // One byte less is copied, and the buffer stays.
+        let place = buffers.room(LENGTH).as_ptr();
+        assert_ne!(buffers.filled(COPIED - 1).as_ptr(), place);
+        assert_eq!(buffers.current.as_ref().unwrap().len(), LENGTH);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use transport::peer::{
     serve_token,
 };
 
-use super::ahead::READ_AHEAD;
+use super::ahead::{COUNTED, READ_AHEAD};
 use super::alive::{Dead, SILENCE};
 use super::*;
 use crate::peer::testing::{Bytewise, Person, Shelf, time};
@@ -415,6 +415,29 @@ async fn so_many_bytes_are_read_ahead_and_who_is_slow_to_use_them_loses_none() {
     tokio::join!(rest, all);
     assert!(bytes == shelf.bytes, "other bytes than those that were sent");
     assert_eq!(ahead.chunk().await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_bytes_that_arrive_one_by_one_fewer_are_read_ahead() {
+    let (two, time) = (Person::new(2), time());
+    let shelf = Shelf::of(&two, READ_AHEAD);
+    let (mut peer, stream) = duplex(1);
+    let answer = async {
+        peer.read_to_end(&mut Vec::new()).await.unwrap();
+        peer.write_all(&content_header(&shelf)).await.unwrap();
+    };
+    let (incoming, ()) = tokio::join!(Incoming::begin(stream, fetch(&shelf, 0, &time), time.clone()), answer);
+    let mut ahead = ReadAhead::start(incoming.unwrap(), Answering::times(0));
+    let mut sent = 0;
+    while tokio::time::timeout(Duration::from_secs(1), peer.write_all(&shelf.bytes[sent..=sent])).await.is_ok() {
+        sent += 1;
+    }
+    // One more is in the stream.
+    let most = READ_AHEAD / COUNTED + 1;
+    assert!((most - PIECE_LENGTH as usize / COUNTED..=most).contains(&sent), "{sent} bytes were taken");
+    for place in 0..sent {
+        assert_eq!(ahead.chunk().await.unwrap().unwrap(), shelf.bytes[place..=place]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,14 @@
 //! Relays, hole punching, and what peers tell about reachability.
 
+use std::io;
+use std::time::Duration;
+
+use futures_util::{AsyncReadExt as _, StreamExt as _};
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::{Transport as _, upgrade};
+use libp2p::{PeerId, Swarm, identity, noise, tcp, yamux};
 use swarm::{
-    Config, Discovery, Event, Multiaddr, NatStatus, Network, PathKind, RelayLimits, RelayState, Role, Services,
+    Config, Discovery, Event, Limits, Multiaddr, NatStatus, Network, PathKind, RelayLimits, RelayState, Role, Services,
     TransportKind,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -142,6 +149,51 @@ async fn bytes_of_a_relayed_connection_at_their_bound() {
     soon(connection.closed()).await;
     let received = alice.best_connection(&bob.local_peer()).is_none();
     assert!(received && connection.sent() >= 192 << 10, "{} bytes, {passed} reads", connection.sent());
+}
+
+/// Opens a circuit and is silent on it until the peer at its end ends it.
+async fn silent_circuit(seed: u8, circuit: Multiaddr) {
+    let key = identity::Keypair::ed25519_from_bytes([seed; 32]).unwrap();
+    let local = key.public().to_peer_id();
+    let (circuits, behaviour) = libp2p::relay::client::new(local);
+    let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+    let silent = circuits.and_then(move |mut connection, _| async move {
+        let read = connection.read(&mut [0]).await;
+        let _ = ended.send(read);
+        Err::<(PeerId, StreamMuxerBox), _>(io::Error::from(io::ErrorKind::ConnectionAborted))
+    });
+    let direct = tcp::tokio::Transport::new(tcp::Config::new())
+        .upgrade(upgrade::Version::V1Lazy)
+        .authenticate(noise::Config::new(&key).unwrap())
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let both = silent.or_transport(direct).map(|either, _| either.into_inner()).boxed();
+    let settings = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(3600));
+    let mut network = Swarm::new(both, behaviour, local, settings);
+    network.dial(circuit).unwrap();
+    loop {
+        tokio::select! {
+            _ = network.select_next_some() => {}
+            read = end.recv() => {
+                assert!(!matches!(read.unwrap(), Ok(1..)), "nobody speaks before the dialer does");
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn handshakes_over_a_relay_that_do_not_go_on() {
+    let (relay, _keep) = start(relay(9, RelayLimits::default())).await;
+    let limits = Limits { pending_inbound: 1, ..Limits::default() };
+    let handshake_timeout = Duration::from_secs(2);
+    let (alice, _keep) = start(Config { limits, handshake_timeout, ..behind(1, &relay) }).await;
+    reserved(&alice).await;
+    soon(silent_circuit(3, full_addresses(&alice).remove(0))).await;
+    // It took the only place, and gave it back.
+    let (bob, _keep) = start(config(2, &[])).await;
+    let connection = soon(bob.connect(alice.local_peer(), alice.dial_addresses())).await.unwrap();
+    assert_eq!(connection.path(), PathKind::Relayed);
 }
 
 #[tokio::test]
