@@ -32,7 +32,7 @@ pub use self::search::FileTokenQueries;
 pub(crate) use self::search::MAX_DELETED;
 pub(crate) use self::search::Search;
 
-/// Most rows in memory, some 400 bytes each.
+/// Most rows in memory, 600 to 800 bytes each with what finds them: up to some 150 MB.
 pub(crate) const MAX_ROWS: usize = 200_000;
 
 /// Searches at a time; more wait. Each takes a thread, for up to a second if its queries are as costly as they can be.
