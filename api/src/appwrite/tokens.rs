@@ -98,7 +98,7 @@ pub(super) async fn list(call: Call<()>) -> Result<Reply, Problem> {
 pub(super) async fn delete_some(call: Call<()>) -> Result<Reply, Problem> {
     list::filters_only(&call)?;
     let find = list::file_tokens(&call)?;
-    let find = FindFileTokens { queries: find.queries.longest(), ..find };
+    let find = FindFileTokens { queries: find.queries.for_deletion(), ..find };
     let storage = storage(&call);
     let mut total = 0;
     loop {

@@ -1,17 +1,14 @@
 //! File tokens: grants on single files in buckets, which this node serves itself.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tracing::{info, instrument};
 use transport::crypto::random;
 use transport::wire::Timestamp;
 
-use super::list::List;
 use super::storage::{BucketContent, StorageFacade};
 use super::tokens_list::{Stored, readable};
 use crate::blocking::blocking;
-use crate::core::Core;
 use crate::dto::FileToken;
 use crate::listed;
 use crate::storage::access::{self, Presented};
@@ -180,25 +177,6 @@ impl StorageFacade {
         Ok(token::to_dto(&view, &token, &TokenKey::stored(&view)?, &core.token_accesses, core.clock.now())?)
     }
 
-    /// The tokens of a file in the order of their creation, page by page.
-    ///
-    /// # Errors
-    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`],
-    /// [`StorageError::FileNotFound`].
-    pub fn file_tokens_of(&self, caller: Caller, bucket: &str, file: &str) -> StorageResult<List<FileToken>> {
-        let file = self.file_with_tokens(caller, bucket, file)?;
-        let shown = shown_by(self.node.core.clone());
-        Ok(self.list(token::of_file(file.bucket, file.number), move |view, number: u64| {
-            token::at(view, number)?.map_or(Ok(None), |token| shown(view, token))
-        }))
-    }
-
-    /// All tokens of this node in the order of their creation, page by page.
-    #[must_use]
-    pub fn file_tokens(&self) -> List<FileToken> {
-        self.list(token::TOKENS.to_owned(), shown_by(self.node.core.clone()))
-    }
-
     /// A page of the list of all tokens of this node, which is in the order of their creation unless queries say otherwise. A token that
     /// is deleted meanwhile, or that cannot be read, is left out.
     ///
@@ -212,7 +190,8 @@ impl StorageFacade {
     /// The same of the tokens of one file.
     ///
     /// # Errors
-    /// As [`file_tokens_of`](Self::file_tokens_of) and [`find_file_tokens`](Self::find_file_tokens).
+    /// [`StorageError::InvalidArgument`], [`StorageError::BucketNotFound`], [`StorageError::NotPermitted`],
+    /// [`StorageError::FileNotFound`], and those of [`find_file_tokens`](Self::find_file_tokens).
     #[instrument(skip_all)]
     pub async fn find_file_tokens_of(
         &self,
@@ -399,17 +378,4 @@ impl StorageFacade {
 
 fn found(view: &View<'_>, id: &StorageId) -> StorageResult<TokenRecord> {
     token::find(view, id.as_str())?.ok_or(StorageError::TokenNotFound)
-}
-
-/// Shows tokens of a list; those of deleted buckets are not on it.
-fn shown_by(
-    core: Arc<Core>,
-) -> impl Fn(&View<'_>, TokenRecord) -> crate::Result<Option<FileToken>> + Send + Sync + 'static {
-    move |view, token| {
-        if records::bucket_at(view, token.bucket)?.is_none() {
-            return Ok(None);
-        }
-        let key = TokenKey::stored(view)?;
-        Ok(Some(token::to_dto(view, &token, &key, &core.token_accesses, core.clock.now())?))
-    }
 }

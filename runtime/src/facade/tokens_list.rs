@@ -1,5 +1,7 @@
 //! One list over the tokens of both kinds, with queries.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use tracing::{instrument, warn};
 use transport::crypto::random;
@@ -7,9 +9,9 @@ use transport::wire::{Address, FileId, Timestamp, TokenId};
 
 use super::TokensFacade;
 use crate::blocking::blocking;
-use crate::core::Core;
+use crate::core::{Core, TokenAccess};
 use crate::dto::{JsonText, ListedTokens, MaxDownloads};
-use crate::listed::{self, BucketFile, ReadRows, Row, RowId, Search};
+use crate::listed::{self, BucketFile, ReadRows, Row, RowId, Scope, Search};
 use crate::logging::short;
 use crate::storage::token::TokenRecord as FileTokenRecord;
 use crate::storage::{self, records};
@@ -71,8 +73,15 @@ pub(super) struct Stored<'c> {
 }
 
 impl ReadRows for Stored<'_> {
-    fn all(&self, visit: &mut dyn FnMut(Row) -> bool) -> Result<()> {
+    fn all(&self, of: Scope, visit: &mut dyn FnMut(Row) -> bool) -> Result<()> {
         let (store, view, now) = (&self.core.store, self.core.store.view(), self.core.clock.now());
+        match of {
+            Scope::All => {}
+            Scope::BucketFiles => return self.file_tokens(&view, storage::token::TOKENS, visit),
+            Scope::BucketFile(bucket, file) => {
+                return self.file_tokens(&view, &storage::token::of_file(bucket, file), visit);
+            }
+        }
         let mut walk = store.walk(collection::TOKENS)?;
         while walk.has_more() {
             for record in store.page(&mut walk, &[], |_| true)? {
@@ -83,7 +92,7 @@ impl ReadRows for Stored<'_> {
                 }
             }
         }
-        self.file_tokens(&view, visit)
+        self.file_tokens(&view, storage::token::TOKENS, visit)
     }
 
     fn one(&self, id: &RowId) -> Result<Option<Row>> {
@@ -126,10 +135,8 @@ impl ReadRows for Stored<'_> {
         }
     }
 
-    fn pending(&self) -> Result<Vec<RowId>> {
-        let view = self.core.store.view();
-        let accesses = self.core.token_accesses.all();
-        accesses.into_keys().filter_map(|token| Self::id_of(&view, token).transpose()).collect()
+    fn pending(&self) -> BTreeMap<u64, TokenAccess> {
+        self.core.token_accesses.all()
     }
 }
 
@@ -180,17 +187,15 @@ impl Stored<'_> {
         }))
     }
 
-    /// Shows the tokens on files in buckets, as long as `visit` returns true.
-    fn file_tokens(&self, view: &View<'_>, visit: &mut dyn FnMut(Row) -> bool) -> Result<()> {
-        let mut from = storage::token::TOKENS.to_owned();
+    /// Shows the tokens on files in buckets whose numbers are at the end of the names that begin so, as long as `visit` returns true.
+    fn file_tokens(&self, view: &View<'_>, beginning: &str, visit: &mut dyn FnMut(Row) -> bool) -> Result<()> {
+        let mut from = beginning.to_owned();
         loop {
-            let names = view.value_names(storage::token::TOKENS, &from, PAGE)?;
+            let names = view.value_names(beginning, &from, PAGE)?;
             for name in &names {
-                let number = name.strip_prefix(storage::token::TOKENS).and_then(number);
                 // None if it was removed meanwhile.
-                let Some(token) = number.map(|number| file_token_at(view, number)).transpose()?.flatten() else {
-                    continue;
-                };
+                let token = last_number(name).map(|number| file_token_at(view, number));
+                let Some(token) = token.transpose()?.flatten() else { continue };
                 if let Some(row) = readable(&token.id, self.file_token(view, &token))?
                     && !visit(row)
                 {
@@ -208,19 +213,17 @@ impl Stored<'_> {
 /// Tokens that are read at a time.
 const PAGE: usize = 256;
 
-/// The tokens whose numbers are under the names that begin so.
+/// The tokens whose numbers are at the end of the names that begin so.
 fn ids_of(view: &View<'_>, beginning: &str) -> Result<Vec<RowId>> {
-    let mut ids = Vec::new();
-    for (_, token) in view.values::<u64>(beginning)? {
-        ids.extend(file_token_at(view, token)?.map(|token| RowId::Node(token.id.into())));
-    }
-    Ok(ids)
+    let names = view.value_names(beginning, beginning, usize::MAX)?;
+    let ids = names.iter().filter_map(|name| Stored::id_of(view, last_number(name)?).transpose());
+    ids.collect()
 }
 
 /// What was read; nothing, with a warning, if it is damaged. One damaged value does not hide all other tokens.
 pub(super) fn readable<T>(id: &str, read: Result<Option<T>, StoreError>) -> Result<Option<T>> {
     match read {
-        Err(error @ StoreError::Damaged) => {
+        Err(error) if error.is_damaged() => {
             warn!(id = short(&id), %error, "left out of a list");
             Ok(None)
         }
@@ -231,7 +234,7 @@ pub(super) fn readable<T>(id: &str, read: Result<Option<T>, StoreError>) -> Resu
 /// The token on a file in a bucket with a number, if it can be read.
 fn file_token_at(view: &View<'_>, number: u64) -> Result<Option<FileTokenRecord>> {
     match storage::token::at(view, number) {
-        Err(error @ StoreError::Damaged) => {
+        Err(error) if error.is_damaged() => {
             warn!(number, %error, "left out of a list");
             Ok(None)
         }
@@ -239,9 +242,14 @@ fn file_token_at(view: &View<'_>, number: u64) -> Result<Option<FileTokenRecord>
     }
 }
 
-/// A number at the end of a name.
+/// A number as it is in names.
 fn number(text: &str) -> Option<u64> {
     u64::from_str_radix(text, 16).ok()
+}
+
+/// The number at the end of a name.
+fn last_number(name: &str) -> Option<u64> {
+    number(name.rsplit('/').next()?)
 }
 
 /// What a list tells of a stored token. Keys are not read.

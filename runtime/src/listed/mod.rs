@@ -13,13 +13,14 @@ mod row;
 mod rows;
 mod search;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use query::SelectionError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use transport::wire::Timestamp;
 
+use crate::core::TokenAccess;
 use crate::store::{Name, Store, Touched, Watch, Watched, collection, token_values};
 use crate::{Error, Result};
 
@@ -27,9 +28,11 @@ pub(crate) use self::row::{BucketFile, Row, RowId, schema};
 use self::rows::Selecting;
 pub(crate) use self::rows::{Found, Rows};
 pub use self::search::FileTokenQueries;
+#[cfg(test)]
+pub(crate) use self::search::MAX_DELETED;
 pub(crate) use self::search::Search;
 
-/// Most rows in memory, some 400 bytes each.
+/// Most rows in memory, 600 to 800 bytes each with what finds them: up to some 150 MB.
 pub(crate) const MAX_ROWS: usize = 200_000;
 
 /// Searches at a time; more wait. Each takes a thread, for up to a second if its queries are as costly as they can be.
@@ -66,13 +69,24 @@ enum Kept {
     Nothing,
 }
 
+/// Which rows are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Those of both kinds.
+    All,
+    /// Those on files in buckets.
+    BucketFiles,
+    /// Those on one file, by the numbers of its bucket and of itself.
+    BucketFile(u64, u64),
+}
+
 /// Where rows are read from.
 pub(crate) trait ReadRows {
-    /// Shows all rows as long as `visit` returns true: those on files in buckets in the order of their numbers, others in any order.
+    /// Shows all rows of a scope as long as `visit` returns true: those on files in buckets in the order of their numbers, others in any order.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn all(&self, visit: &mut dyn FnMut(Row) -> bool) -> Result<()>;
+    fn all(&self, of: Scope, visit: &mut dyn FnMut(Row) -> bool) -> Result<()>;
 
     /// One row; none if there is no such token.
     ///
@@ -86,11 +100,8 @@ pub(crate) trait ReadRows {
     /// The store cannot be read.
     fn touched(&self, name: &Name) -> Result<Vec<RowId>>;
 
-    /// The tokens of which something is known that is not stored yet.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    fn pending(&self) -> Result<Vec<RowId>>;
+    /// The last uses that are known and not stored yet, by the numbers of tokens on files in buckets.
+    fn pending(&self) -> BTreeMap<u64, TokenAccess>;
 }
 
 impl Listed {
@@ -115,6 +126,12 @@ impl Listed {
         self.watch.fall_behind();
     }
 
+    /// Whether the next list reads all rows anew.
+    #[cfg(test)]
+    pub(crate) fn is_behind(&self) -> bool {
+        self.watch.is_behind()
+    }
+
     /// Searches all rows as they are now. Blocks the thread: for a few milliseconds, but the first time for as long as it takes to read
     /// all tokens, and each time if there are more than [`MAX_ROWS`].
     ///
@@ -130,11 +147,14 @@ impl Listed {
     /// What is in memory, after what may have changed was read.
     fn current(&self, source: &impl ReadRows, now: Timestamp) -> Result<RwLockReadGuard<'_, Kept>> {
         let read = || self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        let is_due = matches!(&*read(), Kept::Rows(rows) if rows.due(now).next().is_some());
-        let pending = source.pending()?;
-        if is_due || !pending.is_empty() || !self.watch.is_quiet() {
+        let pending = source.pending();
+        let is_behind = match &*read() {
+            Kept::Rows(rows) => rows.due(now).next().is_some() || rows.lack(&pending),
+            Kept::Nothing => false,
+        };
+        if is_behind || !self.watch.is_quiet() {
             let mut kept = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = self.refresh(&mut kept, source, now, pending) {
+            if let Err(error) = self.refresh(&mut kept, source, now, &pending) {
                 self.watch.fall_behind();
                 return Err(error);
             }
@@ -142,13 +162,19 @@ impl Listed {
         Ok(read())
     }
 
-    fn refresh(&self, kept: &mut Kept, source: &impl ReadRows, now: Timestamp, pending: Vec<RowId>) -> Result<()> {
+    fn refresh(
+        &self,
+        kept: &mut Kept,
+        source: &impl ReadRows,
+        now: Timestamp,
+        pending: &BTreeMap<u64, TokenAccess>,
+    ) -> Result<()> {
         // Nothing stays unless all that was named is read: lists that waited for this one answer from what it leaves.
         let before = std::mem::replace(kept, Kept::Nothing);
         match (self.watch.take(), before) {
             (Touched::Names(_), Kept::Nothing) => {}
             (Touched::Names(names), Kept::Rows(mut rows)) => {
-                let mut ids: BTreeSet<RowId> = rows.due(now).cloned().chain(pending).collect();
+                let mut ids: BTreeSet<RowId> = rows.due(now).cloned().collect();
                 for name in &names {
                     ids.extend(source.touched(name)?);
                 }
@@ -158,6 +184,7 @@ impl Listed {
                         None => rows.remove(&id),
                     }
                 }
+                rows.note(pending);
                 if rows.len() <= self.most {
                     *kept = Kept::Rows(rows);
                 }
@@ -166,7 +193,7 @@ impl Listed {
                 // Before others are read, so that both are never in memory.
                 drop(before);
                 let mut rows = Box::<Rows>::default();
-                source.all(&mut |row| {
+                source.all(Scope::All, &mut |row| {
                     rows.put(row);
                     rows.len() <= self.most
                 })?;
@@ -178,18 +205,20 @@ impl Listed {
         Ok(())
     }
 
-    /// The same over rows that are read now. If they have become few enough, the next list keeps them.
+    /// The same over rows that are read now, no more of them than the list needs. If a list that reads all finds that they have become few
+    /// enough, the next one keeps them.
     fn search_unkept(&self, source: &impl ReadRows, search: &Search) -> Result<Found, ListError> {
         let cursor = search.cursors().iter().find_map(|id| source.one(id).transpose()).transpose()?;
         let mut selecting = Selecting::new(search, cursor.filter(|row| search.is_of_list(row)))?;
+        let (scope, is_in_order) = (search.scope(), search.is_in_order_of_numbers());
         let (mut count, mut offered) = (0, Ok(()));
-        source.all(&mut |row| {
+        source.all(scope, &mut |row| {
             count += 1;
             offered = selecting.offer(row);
-            offered.is_ok()
+            offered.is_ok() && !(is_in_order && selecting.is_settled())
         })?;
         offered?;
-        if count <= self.most {
+        if scope == Scope::All && count <= self.most {
             self.watch.fall_behind();
         }
         Ok(selecting.finish())

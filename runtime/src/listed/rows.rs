@@ -14,6 +14,7 @@ use transport::wire::Timestamp;
 
 use super::row::{Attribute, Row, RowId, Seen};
 use super::search::Search;
+use crate::core::TokenAccess;
 use crate::dto::ListedToken;
 
 /// A time in milliseconds since the Unix epoch, or null, which comes first; then what makes it unique.
@@ -70,7 +71,7 @@ impl<'s, R: Borrow<Row>> Selecting<'s, R> {
     }
 
     /// Whether rows that follow in the order of the list change nothing.
-    fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.selection.is_settled()
     }
 
@@ -150,6 +151,27 @@ impl Rows {
     /// Rows that may not be as they were, although nothing was stored.
     pub(super) fn due(&self, now: Timestamp) -> impl Iterator<Item = &RowId> {
         self.changing.iter().take_while(move |(at, _)| *at <= now).map(|(_, id)| id)
+    }
+
+    /// Whether a row does not show one of these uses.
+    pub(super) fn lack(&self, accesses: &BTreeMap<u64, TokenAccess>) -> bool {
+        let shows =
+            |row: &Row, access: &TokenAccess| row.accessed_at >= Some(access.at) && row.uncounted >= access.uncounted;
+        accesses
+            .iter()
+            .any(|(number, access)| self.by_number.get(number).is_some_and(|slot| !shows(self.at(*slot), access)))
+    }
+
+    /// Shows these uses, unless a row already shows later ones: whoever has asked for them may have been overtaken. What is counted of
+    /// a token, and when it was used last, never gets less, and no index is about it.
+    pub(super) fn note(&mut self, accesses: &BTreeMap<u64, TokenAccess>) {
+        for (number, access) in accesses {
+            if let Some(slot) = self.by_number.get(number) {
+                let row = &mut self.rows[*slot];
+                row.accessed_at = row.accessed_at.max(Some(access.at));
+                row.uncounted = row.uncounted.max(access.uncounted);
+            }
+        }
     }
 
     /// The page of a search. Rows that cannot be on it are not looked at, as far as ids, files, times and orders tell.

@@ -3,9 +3,15 @@
 use query::{Direction, List, NullBesideCursor, Order, Paging};
 use transport::wire::Timestamp;
 
+use super::Scope;
 use super::row::{Attribute, Row, RowId, file_token_schema, schema};
 use super::rows::either;
 use crate::storage;
+use crate::store::MAX_NAMES;
+
+/// Most file tokens that are deleted before the rest is listed again. Each changes up to four values that rows are made of; as many names
+/// are left to what others change meanwhile, so that not all tokens are read for each list.
+pub(crate) const MAX_DELETED: u64 = (MAX_NAMES / 8) as u64;
 
 /// What a list asks for.
 #[derive(Debug)]
@@ -50,10 +56,10 @@ impl FileTokenQueries {
         List::parse(queries, file_token_schema()).map(Self)
     }
 
-    /// The same for as many tokens as one list can show.
+    /// The same for as many tokens as are deleted before the rest is listed again: so few that lists stay in memory.
     #[must_use]
-    pub fn longest(mut self) -> Self {
-        self.0.limit = query::MAX_LIMIT;
+    pub fn for_deletion(mut self) -> Self {
+        self.0.limit = MAX_DELETED;
         self
     }
 }
@@ -105,6 +111,21 @@ impl Search {
             Of::All => None,
             Of::BucketFiles { file, .. } => *file,
         }
+    }
+
+    /// The rows that may be on the list.
+    pub(super) fn scope(&self) -> Scope {
+        match self.of {
+            Of::All => Scope::All,
+            Of::BucketFiles { file: None, .. } => Scope::BucketFiles,
+            Of::BucketFiles { file: Some((bucket, file)), .. } => Scope::BucketFile(bucket, file),
+        }
+    }
+
+    /// Whether the list has only tokens on files in buckets, in the order of their numbers.
+    pub(super) fn is_in_order_of_numbers(&self) -> bool {
+        let is_first = matches!(self.list.orders.first(), None | Some(Order::Creation(Direction::Ascending)));
+        is_first && self.scope() != Scope::All
     }
 
     /// Whether a row is on the list if its filter matches and its words are found.

@@ -7,6 +7,7 @@ use serde_json::Map;
 use transport::wire::Timestamp;
 
 use super::*;
+use crate::storage::Notify;
 use crate::store::{Batch, Object, StoreError, StoreKeySource};
 
 pub(super) fn row(number: u64) -> Row {
@@ -49,19 +50,22 @@ struct Numbered {
     panics: Cell<bool>,
     /// When rows change.
     changes_at: Cell<Option<Timestamp>>,
-    /// Of which something is not stored yet.
-    pending: Cell<Option<u64>>,
+    /// A use that is not stored yet, of the token with a number.
+    pending: Cell<Option<(u64, TokenAccess)>>,
+    /// What all rows were read of last, and how many of them.
+    last: Cell<Option<(Scope, usize)>>,
     _directory: tempfile::TempDir,
 }
 
 impl ReadRows for Numbered {
-    fn all(&self, visit: &mut dyn FnMut(Row) -> bool) -> Result<()> {
+    fn all(&self, of: Scope, visit: &mut dyn FnMut(Row) -> bool) -> Result<()> {
         self.read.0.set(self.read.0.get() + 1);
         if self.is_broken.get() {
             return Err(StoreError::Damaged.into());
         }
-        for object in self.store.objects(collection::TOKENS)? {
+        for (before, object) in self.store.objects(collection::TOKENS)?.enumerate() {
             let number = object?.id[3..].parse().unwrap();
+            self.last.set(Some((of, before + 1)));
             if !visit(self.row(number)) {
                 break;
             }
@@ -85,8 +89,8 @@ impl ReadRows for Numbered {
         }
     }
 
-    fn pending(&self) -> Result<Vec<RowId>> {
-        Ok(self.pending.get().map(|number| RowId::E2e(id(number).into())).into_iter().collect())
+    fn pending(&self) -> BTreeMap<u64, TokenAccess> {
+        self.pending.get().into_iter().collect()
     }
 }
 
@@ -96,12 +100,13 @@ impl Numbered {
         let key = StoreKeySource::File(directory.path().join("store.key"));
         let store = Store::open_in(directory.path(), &key, true).unwrap();
         let listed = Listed::keeping(&store, most);
-        let (read, is_broken, panics, changes_at, pending) = Default::default();
-        Self { store, listed, read, is_broken, panics, changes_at, pending, _directory: directory }
+        let (read, is_broken, panics, changes_at, pending, last) = Default::default();
+        Self { store, listed, read, is_broken, panics, changes_at, pending, last, _directory: directory }
     }
 
     fn row(&self, number: u64) -> Row {
-        Row { changes_at: self.changes_at.get(), ..row(number) }
+        let bucket_file = BucketFile { number, bucket: 1, file: 2, notify: Notify::None };
+        Row { bucket_file: Some(bucket_file), changes_at: self.changes_at.get(), ..row(number) }
     }
 
     async fn add(&self, numbers: std::ops::Range<u64>) {
@@ -196,15 +201,47 @@ async fn a_row_that_changes_with_the_time_is_read_again_when_that_has_come() {
 }
 
 #[tokio::test]
-async fn a_row_of_which_something_is_not_stored_yet_is_read_for_each_list() {
+async fn uses_that_are_not_stored_yet_are_shown_without_reading_rows_again() {
     let tokens = Numbered::keeping(10);
     tokens.add(0..2).await;
-    tokens.pending.set(Some(1));
+    let used = |milliseconds: i64, uncounted: u64| {
+        let access = TokenAccess { at: Timestamp::from_unix_milliseconds(milliseconds), uncounted };
+        tokens.pending.set(Some((1, access)));
+        access
+    };
+    let shown = || {
+        let found =
+            tokens.listed.search(&tokens, &Search::parse(&[""; 0], true, Timestamp::NEVER, 0).unwrap()).unwrap();
+        let token = found.tokens().nth(1).unwrap();
+        (token.accessed_at, token.downloads)
+    };
     assert_eq!(tokens.counted(), (2, 1, 0));
-    assert_eq!(tokens.counted(), (2, 1, 1));
-    assert_eq!(tokens.counted(), (2, 1, 2));
-    tokens.pending.set(None);
-    assert_eq!(tokens.counted(), (2, 1, 2));
+    let last = used(5, 2);
+    assert_eq!(shown(), (Some(last.at), 2));
+    used(4, 1);
+    assert_eq!(shown(), (Some(last.at), 2), "who was overtaken takes nothing back");
+    let last = used(5, 3);
+    assert_eq!(shown(), (Some(last.at), 3));
+    tokens.pending.set(Some((7, last)));
+    assert_eq!(tokens.counted(), (2, 1, 0), "nor does one of a token that is gone");
+}
+
+#[tokio::test]
+async fn of_more_rows_than_the_bound_a_list_reads_what_it_needs() {
+    let tokens = Numbered::keeping(3);
+    tokens.add(0..6).await;
+    let read = |query: Query, file| {
+        let queries = FileTokenQueries::parse(&[query.to_string(), Query::limit(2).to_string()]).unwrap();
+        let words = crate::storage::Search::parse("").unwrap();
+        let search = Search::of_bucket_files(queries, file, words, None, Timestamp::NEVER, 0);
+        tokens.listed.search(&tokens, &search).unwrap();
+        tokens.last.get().unwrap()
+    };
+    assert_eq!(read(Query::order_asc(""), None), (Scope::BucketFiles, 2));
+    assert_eq!(read(Query::order_asc(""), Some((1, 2))), (Scope::BucketFile(1, 2), 2));
+    assert_eq!(read(Query::order_desc(""), None), (Scope::BucketFiles, 6));
+    assert_eq!(read(Query::order_asc("label"), None), (Scope::BucketFiles, 6));
+    assert!(!tokens.listed.is_behind(), "a part does not say that all are few");
 }
 
 #[tokio::test]

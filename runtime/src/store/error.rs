@@ -122,6 +122,11 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// Whether what was read is damaged: by what its seal says, or by the checksum of the disk. Other records may be whole.
+    pub(crate) fn is_damaged(&self) -> bool {
+        matches!(self, Self::Damaged | Self::Disk(durable::Error::Damaged { .. }))
+    }
 }
 
 /// Why the local store failed.

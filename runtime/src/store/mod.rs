@@ -83,7 +83,7 @@ pub use self::vault::LOCK_FILE;
 pub(crate) use self::vault::StoreKeySource;
 pub(crate) use self::view::View;
 pub(crate) use self::walk::{Record, Walk};
-pub(crate) use self::watch::{Name, Touched, Watch, Watched};
+pub(crate) use self::watch::{MAX_NAMES, Name, Touched, Watch, Watched};
 
 use self::batch::Staged;
 use self::sealing::Sealing;

@@ -22,6 +22,27 @@ pub(super) fn put_raw(store: &Store, key: &[u8], value: &[u8]) {
     store.disk.commit_blocking(commit).unwrap();
 }
 
+/// Flips a bit of a value where it is in the journal.
+pub(super) fn damage(store: &Path, value: &[u8]) {
+    let mut directories = vec![store.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "journal") {
+                let mut bytes = std::fs::read(&path).unwrap();
+                if let Some(place) = bytes.windows(value.len()).position(|window| window == value) {
+                    bytes[place + value.len() / 2] ^= 1;
+                    std::fs::write(&path, bytes).unwrap();
+                    return;
+                }
+            }
+        }
+    }
+    panic!("the value is in no journal");
+}
+
 fn object(collection: &str, id: &str, properties: serde_json::Value) -> Object {
     let serde_json::Value::Object(properties) = properties else { panic!("an object") };
     Object::new(collection, id, properties)

@@ -7,7 +7,7 @@
 //!   is removed meanwhile is found once or not at all. One that is added after the walk began is not found, so that every
 //!   walk ends. This relies on sequence numbers that grow and are never used again.
 //! - A walk with required texts finds the same, but reads only objects that the index names, if it has one of the members.
-//! - A page reads at most [`MAX_SCANNED`] records and ends with the record that brings what it holds to
+//! - A page reads at most [`MAX_SCANNED`] records, but for damaged ones, and ends with the record that brings what it holds to
 //!   [`MAX_PAGE_BYTES`] or more. No lock is held between pages.
 
 use std::borrow::Cow;
@@ -130,7 +130,14 @@ impl Store {
         };
         let (mut scanned, mut bytes, mut picked) = (0, 0, Properties::new());
         for record in records {
-            let (key, sealed) = record?;
+            let (key, sealed) = match record {
+                // Nobody knows which one. It does not count: a page ends with a record whose number is known.
+                Err(error) if error.is_damaged() => {
+                    warn!(%error, "left out of a list");
+                    continue;
+                }
+                record => record?,
+            };
             if let Some(plain) = self.opened(&key, &sealed, members, &mut picked)?
                 && matches(&picked)
             {
@@ -161,7 +168,7 @@ impl Store {
             Ok(plain)
         });
         match opened {
-            Err(error @ StoreError::Damaged) => {
+            Err(error) if error.is_damaged() => {
                 warn!(sequence = key::sequence_of(key)?, %error, "left out of a list");
                 Ok(None)
             }
@@ -208,7 +215,7 @@ impl Store {
 mod tests {
     use serde_json::json;
 
-    use super::super::tests::put_raw;
+    use super::super::tests::{damage, put_raw};
     use super::super::{Batch, Object};
     use super::*;
     use crate::store::StoreKeySource;
@@ -369,5 +376,27 @@ mod tests {
             found.extend(scene.page(&mut walk));
         }
         assert_eq!(found, (3..MAX_SCANNED + 3).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn records_that_the_disk_has_damaged_are_left_out_and_hide_no_others() {
+        let scene = Scene::new();
+        let mut batch = Batch::new();
+        for number in 0..4 {
+            // Too long to be beside its key in the index.
+            let properties = json!({ "number": number, "text": "x".repeat(4000), "kind": "a" });
+            batch.put_object(object(&number.to_string(), properties));
+        }
+        scene.store.commit(batch).await.unwrap();
+        let (first, _) = scene.store.walk("Things").unwrap().left.unwrap();
+        let from = key::object_at("Things", first).unwrap();
+        let pairs: Vec<_> = scene.store.disk.range(&from, None).take(4).map(|pair| pair.unwrap()).collect();
+        for (key, sealed) in &pairs[1..3] {
+            damage(scene._directory.path(), sealed);
+            assert!(scene.store.disk.get(key).is_err());
+        }
+        let mut walk = scene.store.walk("Things").unwrap();
+        assert_eq!(scene.page(&mut walk), [0, 3]);
+        assert!(!walk.has_more());
     }
 }

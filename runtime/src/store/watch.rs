@@ -88,6 +88,12 @@ impl Watch {
         !marks.is_behind && marks.settled.is_empty() && marks.pending.is_empty()
     }
 
+    /// Whether [`take`](Self::take) would return [`Touched::Everything`].
+    #[cfg(test)]
+    pub(crate) fn is_behind(&self) -> bool {
+        self.marks().is_behind
+    }
+
     /// What was taken could not be read: the next call returns [`Touched::Everything`].
     pub(crate) fn fall_behind(&self) {
         let mut marks = self.marks();

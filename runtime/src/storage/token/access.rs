@@ -118,9 +118,16 @@ pub(crate) async fn sweep(core: &Core) -> Result<(), StoreError> {
         let names = core.store.view().value_names(TOKENS, &from, PAGE)?;
         let over: Vec<_> = {
             let view = core.store.view();
-            let read = names.iter().map(|name| view.value::<TokenRecord>(name));
+            let read = names.iter().filter_map(|name| match view.value::<TokenRecord>(name) {
+                // Those behind it are swept nevertheless.
+                Err(error) if error.is_damaged() => {
+                    warn!(name, %error, "a file token cannot be read, and is not removed");
+                    None
+                }
+                read => read.transpose(),
+            });
             let tokens: Vec<_> = read.collect::<Result<_, _>>()?;
-            tokens.into_iter().flatten().filter(|token| is_over(core, token, now)).map(|token| token.number).collect()
+            tokens.into_iter().filter(|token| is_over(core, token, now)).map(|token| token.number).collect()
         };
         swept += remove_over(core, &over, now).await?;
         // Requests are not to wait for all pages.

@@ -13,11 +13,13 @@ use crate::clock::{Clock as _, ManualClock};
 use crate::delivery::memory::{self, Holder};
 use crate::dto::{FileToken, FileTokenStatus};
 use crate::event::Event;
-use crate::facade::{BucketContent, ContentRequest, Node, StorageFacade, TokenUse};
+use crate::facade::{BucketContent, ContentRequest, FindFileTokens, Node, StorageFacade, TokenUse};
+use crate::listed::MAX_DELETED;
 use crate::storage::records::Edit;
 use crate::storage::{
-    BucketRequest, Caller, Change, ContentUse, Counting, Endpoints, FileTokenChange, FileTokenRequest, NewBucketFile,
-    Notify, PresentedToken, StorageError, StorageResult, TokenClaimId, records,
+    BucketRequest, Caller, Change, ContentUse, Counting, Endpoints, FileTokenChange, FileTokenQueries,
+    FileTokenRequest, NewBucketFile, Notify, PresentedToken, Search, StorageError, StorageResult, TokenClaimId,
+    records,
 };
 use crate::store::{Batch, View, collection};
 use crate::sync::Synchronizer;
@@ -88,9 +90,22 @@ impl World {
         refusal(self.load(token, counting).await)
     }
 
+    async fn listed(&self) -> Vec<FileToken> {
+        self.storage.find_file_tokens(everything()).await.unwrap().tokens
+    }
+
+    async fn listed_of(&self, caller: Caller, file: &str) -> StorageResult<Vec<FileToken>> {
+        Ok(self.storage.find_file_tokens_of(caller, BUCKET, file, everything()).await?.tokens)
+    }
+
     fn now_of(&self, token: &FileToken) -> FileToken {
         self.storage.file_token(token.id.as_str()).unwrap()
     }
+}
+
+fn everything() -> FindFileTokens {
+    let queries = FileTokenQueries::parse(&[query::Query::limit(5000).to_string()]).unwrap();
+    FindFileTokens { queries, search: Search::parse("").unwrap(), is_counted: false }
 }
 
 fn refusal<T>(outcome: StorageResult<T>) -> Option<TokenRefusal> {
@@ -168,12 +183,12 @@ async fn tokens_go_with_their_file_and_bucket_and_a_new_file_inherits_none() {
         upload(&world.storage, "f").await;
         assert_eq!(world.told(&token, Counting::Unclaimed).await, Some(TokenRefusal::Invalid));
         let token = world.token(FileTokenRequest::default()).await;
-        let listed = world.storage.file_tokens().collect().await.unwrap();
+        let listed = world.listed().await;
         assert_eq!(listed, std::slice::from_ref(&token));
-        let of_file = world.storage.file_tokens_of(Caller::Key, BUCKET, "f").unwrap().collect().await.unwrap();
+        let of_file = world.listed_of(Caller::Key, "f").await.unwrap();
         assert_eq!(of_file, listed);
-        assert!(world.storage.file_tokens_of(Caller::Key, BUCKET, "g").unwrap().collect().await.unwrap().is_empty());
-        assert!(matches!(world.storage.file_tokens_of(Caller::Guest, BUCKET, "f"), Err(StorageError::NotPermitted(_))));
+        assert!(world.listed_of(Caller::Key, "g").await.unwrap().is_empty());
+        assert!(matches!(world.listed_of(Caller::Guest, "f").await, Err(StorageError::NotPermitted(_))));
         // Files of a deleted bucket may take a while; its tokens do not.
         let remove = |view: &View<'_>| {
             let (mut batch, mut edit) = (Batch::new(), Edit::default());
@@ -183,7 +198,7 @@ async fn tokens_go_with_their_file_and_bucket_and_a_new_file_inherits_none() {
             Ok::<_, StorageError>((batch, ()))
         };
         world.node.core.store.change(remove).await.unwrap();
-        assert!(world.storage.file_tokens().collect().await.unwrap().is_empty());
+        assert!(world.listed().await.is_empty());
         assert!(matches!(world.storage.file_token(token.id.as_str()), Err(StorageError::TokenNotFound)));
         let claimed = world.storage.claim_file_token(&PresentedToken::read(token.secret.expose())).await;
         assert_eq!(refusal(claimed), Some(TokenRefusal::Invalid));
@@ -224,7 +239,7 @@ async fn tokens_are_taken_up_to_their_bounds() {
         world.node.core.store.change(crowd).await.unwrap();
         create("g").await.unwrap();
         assert!(matches!(create("g").await, Err(StorageError::LimitReached(_))));
-        let all = world.storage.file_tokens().collect().await.unwrap();
+        let all = world.listed().await;
         let ids: Vec<_> = all.into_iter().map(|token| token.id).collect();
         assert_eq!(ids.len(), MAX_TOKENS_OF_FILE + 1);
         assert_eq!(world.storage.delete_file_tokens(&ids).await.unwrap(), ids.len() as u64);
@@ -319,14 +334,14 @@ async fn of_64_claimants_of_one_use_one_gets_it_and_keeps_it_over_a_restart() {
             assert!(outcomes.iter().flatten().all(|refusal| *refusal == TokenRefusal::Exhausted));
             assert_eq!(world.now_of(&token).status, FileTokenStatus::Exhausted);
         }
-        let before = world.storage.file_tokens().collect().await.unwrap();
+        let before = world.listed().await;
         let World { node, storage, .. } = world;
         node.core.background.stop().await;
         access::flush(&node.core).await.unwrap();
         node.core.store.close().unwrap();
         drop((storage, node));
         let world = open(directory.path());
-        assert_eq!(world.storage.file_tokens().collect().await.unwrap(), before);
+        assert_eq!(world.listed().await, before);
         assert_eq!(world.told(&before[0], Counting::Once).await, Some(TokenRefusal::Exhausted));
     })))
     .await;
@@ -484,6 +499,56 @@ async fn nothing_is_counted_where_permissions_are_enough() {
 }
 
 #[tokio::test]
+async fn a_damaged_token_does_not_keep_others_from_being_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let ended = || world.token(FileTokenRequest { expire: Some(start()), ..FileTokenRequest::default() });
+        let (damaged, other) = (ended().await, ended().await);
+        let mut batch = Batch::new();
+        batch.put_value(&format!("StorageToken/{:016x}", damaged.sequence), &"not what is there").unwrap();
+        world.node.core.store.commit(batch).await.unwrap();
+        world.clock.advance(StorageConfig::DEFAULT_TOKEN_RETENTION + TICK);
+        access::sweep(&world.node.core).await.unwrap();
+        assert!(matches!(world.storage.file_token(other.id.as_str()), Err(StorageError::TokenNotFound)));
+        assert!(matches!(world.storage.file_token(damaged.id.as_str()), Err(StorageError::Node(_))));
+    })))
+    .await;
+}
+
+#[tokio::test]
+async fn as_many_tokens_as_are_deleted_at_a_time_leave_the_rest_in_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let first = world.token(FileTokenRequest::default()).await;
+        let fill = |view: &View<'_>| {
+            let template = record::find(view, first.id.as_str())?.unwrap();
+            let (mut batch, mut edit) = (Batch::new(), Edit::default());
+            for number in 1..=MAX_DELETED {
+                let (id, number) = (format!("t{number}"), 1_000_000 + number);
+                // Each on another file, as one cannot have as many.
+                let token = record::TokenRecord { id, number, file: number, ..template.clone() };
+                record::add(view, &mut batch, &mut edit, &token)?;
+            }
+            edit.finish(&mut batch)?;
+            Ok::<_, StorageError>((batch, ()))
+        };
+        world.node.core.store.change(fill).await.unwrap();
+        let everything = everything();
+        let find = FindFileTokens { queries: everything.queries.clone().for_deletion(), ..everything };
+        let found = world.storage.find_file_tokens(find).await.unwrap().tokens;
+        assert_eq!(found.len() as u64, MAX_DELETED);
+        let ids: Vec<_> = found.into_iter().map(|token| token.id).collect();
+        assert!(!world.node.core.listed.is_behind());
+        assert_eq!(world.storage.delete_file_tokens(&ids).await.unwrap(), MAX_DELETED);
+        assert!(!world.node.core.listed.is_behind());
+        assert_eq!(world.listed().await.len(), 1);
+    })))
+    .await;
+}
+
+#[tokio::test]
 async fn tokens_are_kept_for_a_time_after_they_have_ended() {
     let directory = tempfile::tempdir().unwrap();
     Box::pin(Holder::default().scope(Box::pin(async {
@@ -498,7 +563,7 @@ async fn tokens_are_kept_for_a_time_after_they_have_ended() {
         for step in [retention.saturating_sub(TICK), TICK, TICK] {
             world.clock.advance(step);
             access::sweep(&world.node.core).await.unwrap();
-            left.push(world.storage.file_tokens().collect().await.unwrap().len());
+            left.push(world.listed().await.len());
         }
         assert_eq!(left, [3, 2, 1]);
         assert_eq!(world.now_of(&endless).status, FileTokenStatus::Active);
