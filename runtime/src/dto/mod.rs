@@ -17,6 +17,7 @@ mod peer;
 mod token;
 mod token_settings;
 mod token_terms;
+mod token_transports;
 
 pub use bucket::{Bucket, BucketFile};
 pub use challenge::{Challenge, ChallengeType, ChallengeValidation};
@@ -31,3 +32,4 @@ pub use peer::{Connectivity, Peer, Relay};
 pub use token::Token;
 pub use token_settings::{InvalidMaxDownloads, LabelTooLong, MaxDownloads, Notify, TokenLabel, UnknownNotify};
 pub use token_terms::{ChangedToken, RotatedToken, TokenPath, TokenStatus, TokenTerms};
+pub use token_transports::{TokenTransport, TokenTransports, UnknownTransports};

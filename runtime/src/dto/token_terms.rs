@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use transport::wire::Timestamp;
 use transport::wire::backbone::token_terms;
 
-use super::Token;
+use super::{Token, TokenTransports};
 
 /// Whether others can load a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +75,10 @@ pub struct TokenTerms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub last_read_at: Option<Timestamp>,
+    /// By which paths others may load it, as this node enforces it: some of `direct`, `relay` and `store`; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
+    pub transports: Option<TokenTransports>,
 }
 
 impl TokenTerms {
@@ -89,7 +93,13 @@ impl TokenTerms {
             leased_uses: terms.leased_uses,
             failed_attempts: terms.failed_attempts,
             last_read_at: terms.last_read_at,
+            transports: None,
         }
+    }
+
+    /// The same with the paths that this node permits.
+    pub(crate) fn by(self, transports: Option<TokenTransports>) -> Self {
+        Self { transports, ..self }
     }
 }
 

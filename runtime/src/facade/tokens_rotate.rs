@@ -19,7 +19,7 @@ const USED_UP_MEANWHILE: &str =
     "The last use of the token began while it was replaced. It is revoked, and there is no new one.";
 
 impl TokensFacade {
-    /// Replaces an own token by a new one with the same content, addressee, password, expiry, beginning, label, and as many uses as are
+    /// Replaces an own token by a new one with the same content, addressee, password, expiry, beginning, label, paths, and as many uses as are
     /// left, and revokes the old one. The reference of a token is its secret, so another secret takes another token.
     ///
     /// The new token is stored first, and is in the list from then on. If the revocation fails at the backbone, the old token can still be used
@@ -85,6 +85,8 @@ impl TokensFacade {
                 max_downloads: limit,
                 strict_uses: terms.strict_uses,
                 notify: settings.notify,
+                transports: settings.transports,
+                allow: None,
             },
             replaces: Some(Replaced { id: id.clone(), used }),
         };

@@ -7,12 +7,15 @@ use transport::wire::{Timestamp, TokenId};
 
 use super::TokensFacade;
 use crate::core::Core;
-use crate::dto::{ChangedToken, MaxDownloads, Notify, TokenLabel, TokenPath, TokenTerms};
+use crate::dto::{ChangedToken, MaxDownloads, Notify, TokenLabel, TokenPath, TokenTerms, TokenTransports};
 use crate::event::Event;
 use crate::held::{self, Edit};
 use crate::logging::short;
-use crate::store::{Batch, View, collection};
-use crate::token::{self, Revocation, TokenSettings, check_beginning, check_future};
+use crate::storage::Endpoints;
+use crate::store::{Batch, Object, View, collection};
+use crate::token::{
+    self, Revocation, TokenSettings, check_allowed, check_beginning, check_future, check_stored, given,
+};
 use crate::{Error, Result};
 
 /// New terms of an own token. What is absent stays as it is.
@@ -34,6 +37,12 @@ pub struct UpdateToken {
     /// Of which uses this identity is told, on this device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
+    /// By which paths others may load it; `null` means all. Enforced by this node.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given::transports")]
+    pub transports: Option<TokenTransports>,
+    /// As for [a new token](crate::facade::NewTerms::allow): everything, or it is refused.
+    #[serde(skip_serializing_if = "Option::is_none", with = "given::allow")]
+    pub allow: Option<Endpoints>,
 }
 
 impl UpdateToken {
@@ -67,7 +76,8 @@ const NO_CHANGE: &str =
 pub(super) const NO_REVOCATION: &str =
     "The backbone cannot revoke tokens; delete the token instead, which ends it for everybody.";
 pub(super) const IS_REVOKED: &str = "The token is revoked, which cannot be taken back; create another one.";
-const NO_MEMBER: &str = "at least one of expiresAt, notBefore, maxDownloads, label and notify must be given";
+const NO_MEMBER: &str =
+    "at least one of expiresAt, notBefore, maxDownloads, label, notify and transports must be given";
 const NOT_OWN: &str = "Only the identity that has made a token has access to its terms.";
 
 impl TokensFacade {
@@ -81,12 +91,14 @@ impl TokensFacade {
     pub async fn token_terms(&self, id: &TokenId) -> Result<TokenTerms> {
         let core = self.core();
         if let Some(terms) = held::terms(core, id)? {
-            return Ok(TokenTerms::of(terms, core.clock.now()));
+            let transports = held::transports(core, id)?;
+            return Ok(TokenTerms::of(terms, core.clock.now()).by(transports));
         }
         self.check_own(id)?;
         check_services(core, NO_TERMS).await?;
         let terms = self.ask_for_terms(id).await?;
-        Ok(TokenTerms::of(terms, core.clock.now()))
+        let transports = TokenSettings::stored(&core.store.view(), id)?.transports;
+        Ok(TokenTerms::of(terms, core.clock.now()).by(transports))
     }
 
     /// Asks the backbone for the terms of an own token, and keeps the answer. The lock is held from the question on: an answer from before a
@@ -111,12 +123,12 @@ impl TokensFacade {
     /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry. Peers that load
     /// the token from this node are counted by the backbone, too.
     ///
-    /// The backbone comes first; it is not asked if only `label` and `notify` change. If the change fails afterwards, it is to be
-    /// repeated.
+    /// The backbone comes first; it is not asked if only `label`, `notify` and `transports` change. If the change fails afterwards, it is to
+    /// be repeated. Transfers by a path that is not permitted any more end; addresses that the content at the backbone tells stay there.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] if nothing is to be changed, and for an expiry that is not in the future or a beginning that is
-    /// not before the expiry, [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token, for one that is
+    /// [`Error::InvalidPropertyValue`] if nothing is to be changed, for terms that nobody could enforce, and for an expiry that is not in the future or a
+    /// beginning that is not before the expiry, [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token, for one that is
     /// revoked, and if the backbone cannot do it; the backbone's errors.
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn update_token(&self, id: &TokenId, request: UpdateToken) -> Result<ChangedToken> {
@@ -124,6 +136,8 @@ impl TokensFacade {
         if request == UpdateToken::default() {
             return Err(Error::InvalidPropertyValue(NO_MEMBER.to_owned()));
         }
+        check_allowed(request.allow)?;
+        check_stored(request.transports)?;
         if let Some(expires_at) = request.expires_at {
             check_future(expires_at, &*core.clock)?;
         }
@@ -135,8 +149,9 @@ impl TokensFacade {
         }
         self.store_notes(id, &request).await?;
         info!("the terms of a token were changed");
-        let path = if enforced.is_some() { TokenPath::Changed } else { TokenPath::Unchanged };
-        let changed = self.changed(id, path, path).await?;
+        let path = |is_changed| if is_changed { TokenPath::Changed } else { TokenPath::Unchanged };
+        let at_backbone = enforced.is_some();
+        let changed = self.changed(id, path(at_backbone), path(at_backbone || request.transports.is_some())).await?;
         core.events.publish(Event::TokenChanged(Box::new(changed.token.clone())));
         Ok(changed)
     }
@@ -180,7 +195,7 @@ impl TokensFacade {
         self.core().store.change(count).await
     }
 
-    /// Keeps what only this device knows.
+    /// Keeps what only this device knows, and serves peers by it from now on.
     async fn store_notes(&self, id: &TokenId, request: &UpdateToken) -> Result<()> {
         let now = self.core().clock.now();
         let store = |view: &View<'_>| {
@@ -190,14 +205,23 @@ impl TokensFacade {
                 settings.label = label.clone().filter(|label| !label.is_empty());
             }
             settings.notify = request.notify.or(settings.notify);
-            view.object(collection::TOKENS, id.as_str())?.ok_or(Error::RecordNotFound("Token"))?;
+            let object = view.object(collection::TOKENS, id.as_str())?.ok_or(Error::RecordNotFound("Token"))?;
             let mut batch = Batch::new();
+            if let Some(transports) = request.transports {
+                settings.transports = Some(transports).filter(|transports| *transports != TokenTransports::ALL);
+                let mut edit = Edit::of(view, &mut batch)?;
+                edit.give_by(id, transports)?;
+                edit.finish()?;
+                if transports.limit_peers() {
+                    leave_to_this_device(&mut batch, object);
+                }
+            }
             if settings != before {
                 settings.changed(now).put(&mut batch, id)?;
             }
             Ok((batch, ()))
         };
-        self.core().store.change(store).await
+        self.core().change(store).await
     }
 
     /// Revokes an own token: nobody else gets it any more, neither from the backbone nor from this node, not even those who have
@@ -248,17 +272,15 @@ impl TokensFacade {
             let mut edit = Edit::of(view, &mut batch)?;
             edit.use_within(id, terms.not_before, terms.max_uses.is_some())?;
             edit.finish()?;
-            let Some(mut object) = view.object(collection::TOKENS, id.as_str())? else { return Ok((batch, false)) };
+            let Some(object) = view.object(collection::TOKENS, id.as_str())? else { return Ok((batch, false)) };
             let before = TokenSettings::stored(view, id)?;
             let after = before.clone().refreshed(terms, now);
             if after != before {
                 after.put(&mut batch, id)?;
             }
             // Whoever has set them: the other devices must not give what is counted elsewhere.
-            let has_terms = terms.not_before.is_some() || terms.max_uses.is_some();
-            if has_terms && object.properties.get(HAS_TERMS) != Some(&true.into()) {
-                object.properties.insert(HAS_TERMS.to_owned(), true.into());
-                batch.record_update(object);
+            if terms.not_before.is_some() || terms.max_uses.is_some() {
+                leave_to_this_device(&mut batch, object);
             }
             Ok((batch, after != before && after.is_to_be_told_after(&before)))
         };
@@ -329,6 +351,14 @@ impl TokensFacade {
         let token = self.token(id).await?;
         let is_offered = held::is_offered(self.core(), id)?;
         Ok(ChangedToken { token, backbone, peers: if is_offered { peers } else { TokenPath::NotOffered } })
+    }
+}
+
+/// Has the other devices of the identity serve a token no more, because they do not know its terms.
+fn leave_to_this_device(batch: &mut Batch, mut object: Object) {
+    if object.properties.get(HAS_TERMS) != Some(&true.into()) {
+        object.properties.insert(HAS_TERMS.to_owned(), true.into());
+        batch.record_update(object);
     }
 }
 

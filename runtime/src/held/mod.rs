@@ -16,6 +16,8 @@
 //!   expiry was changed here.
 //! - Who may load it is decided by [`transport::access`], as at a backbone. Attempts that may count are judged one after the other,
 //!   and what they count is on disk before they are answered.
+//! - By a path that its terms do not permit nobody gets it, whoever asks, nor its file, nor that by the id of the file; a transfer ends when its
+//!   connection takes such a path, or when its path is not permitted any more. Devices of this identity get the file by its own id.
 //! - Token and backbone have a ledger each. A guesser who uses both ways has twice the attempts of one.
 //! - Uses have one counter. Those of a token that the backbone has, too, are allocated there: this node reads it there under the claim
 //!   of whoever asks before a byte leaves (`core::leases`), and gives nothing while the backbone cannot be asked. Those of a direct share are
@@ -39,7 +41,7 @@ use crate::store::{Batch, StoreError, View};
 
 pub(crate) use self::direct::{NewShare, local_id, stop, terms};
 pub(crate) use self::holder::NodeHolder;
-pub(crate) use self::ledger::{is_offered, unlock};
+pub(crate) use self::ledger::{is_offered, transports, unlock};
 pub(crate) use self::record::{Edit, HeldToken};
 
 /// Tokens that are held. For one more, the one that expires first goes.

@@ -6,6 +6,8 @@
 //! HeldTokenReader/<token>/<hash> an identity has loaded it; the hash is salted, so the name does not tell who
 //! HeldTokenUses/<token>          its uses, if this node allocates them
 //! HeldTokenOf/<file>/<token>     the token shares the file
+//! HeldTokenNoDirect/<file>/<token>  nobody gets the token, and with it the file, over a direct connection
+//! HeldTokenNoRelay/<file>/<token>   nor over one through a relay
 //! HeldTokenExpiry/<time>/<token> in the order of the expiries
 //! HeldTokenCount                 how many there are
 //! DirectFile/<file>              a file that is shared without a backbone
@@ -17,10 +19,12 @@ use serde::{Deserialize, Serialize};
 use transport::access::Uses;
 use transport::crypto::hash::sha256;
 use transport::crypto::{PasswordHash, random};
+use transport::peer::Via;
 use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId};
 
 use super::{MAX_HELD_TOKENS, MAX_READERS, RETENTION, SWEPT_AT_ONCE};
 use crate::content_store::DIRECT_FILE;
+use crate::dto::{TokenTransport, TokenTransports};
 use crate::file::FileRecord;
 use crate::storage;
 use crate::store::{Batch, StoreError, View, collection};
@@ -33,6 +37,8 @@ const LEDGER: &str = "HeldTokenLedger/";
 const READER: &str = "HeldTokenReader/";
 const USES: &str = "HeldTokenUses/";
 const OF: &str = "HeldTokenOf/";
+const NO_DIRECT: &str = "HeldTokenNoDirect/";
+const NO_RELAY: &str = "HeldTokenNoRelay/";
 const EXPIRY: &str = "HeldTokenExpiry/";
 const COUNT: &str = "HeldTokenCount";
 
@@ -62,6 +68,9 @@ pub(crate) struct HeldToken {
     /// Whether its uses are counted, by the [`Allocator`].
     #[serde(rename = "n", default)]
     pub(crate) is_counted: bool,
+    /// By which paths others may load it. Held tokens of earlier versions by all.
+    #[serde(rename = "t", default)]
+    pub(crate) transports: TokenTransports,
     /// For the names of its readers.
     #[serde(rename = "s")]
     salt: [u8; 16],
@@ -106,6 +115,7 @@ impl HeldToken {
             is_direct: false,
             not_before: None,
             is_counted: false,
+            transports: TokenTransports::ALL,
             salt: random::bytes(),
         }
     }
@@ -118,6 +128,27 @@ impl HeldToken {
     /// From a time on only, and as often as whoever allocates its uses says.
     pub(crate) fn used_within(self, not_before: Option<Timestamp>, is_counted: bool) -> Self {
         Self { not_before, is_counted, ..self }
+    }
+
+    /// By these paths only.
+    pub(crate) fn given_by(self, transports: TokenTransports) -> Self {
+        Self { transports, ..self }
+    }
+
+    /// Whether its terms permit the path by which it is asked for. One that is not known is permitted only if both are.
+    pub(super) fn is_given_by(&self, via: Option<Via>) -> bool {
+        match via {
+            Some(via) => self.transports.contain(via.into()),
+            None => !self.transports.limit_peers(),
+        }
+    }
+
+    /// The names that say by which paths it is given to nobody.
+    fn withheld(&self, id: &TokenId) -> impl Iterator<Item = String> {
+        let (file, transports) = (self.file.clone(), self.transports);
+        let paths = [(TokenTransport::Direct, NO_DIRECT), (TokenTransport::Relay, NO_RELAY)].into_iter();
+        let withheld = paths.filter(move |(path, _)| !transports.contain(*path));
+        withheld.map(move |(_, prefix)| format!("{prefix}{file}/{id}"))
     }
 
     /// Not known to any backbone, as its file.
@@ -180,6 +211,27 @@ pub(super) fn is_by_token_only(view: &View<'_>, file: &FileId) -> Result<bool> {
     Ok(token.is_some_and(|token| token.is_counted || token.not_before.is_some()))
 }
 
+/// Whether a path is not permitted for a token of a file, or, without one, for any token of the file: its terms would mean nothing if
+/// the file were had by its own id. For a path that is not known, whether one of the two is not permitted.
+pub(super) fn is_withheld(view: &View<'_>, file: &FileId, token: Option<&TokenId>, via: Option<Via>) -> Result<bool> {
+    let prefixes: &[&str] = match via {
+        Some(Via::Direct) => &[NO_DIRECT],
+        Some(Via::Relay) => &[NO_RELAY],
+        None => &[NO_DIRECT, NO_RELAY],
+    };
+    for prefix in prefixes {
+        let name = format!("{prefix}{file}/");
+        let is_withheld = match token {
+            Some(token) => view.value::<()>(&format!("{name}{token}"))?.is_some(),
+            None => !view.value_names(&name, &name, 1)?.is_empty(),
+        };
+        if is_withheld {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// A file that is shared without a backbone.
 pub(crate) fn direct_file(view: &View<'_>, id: &FileId) -> Result<Option<FileRecord>> {
     let stored: Option<Stored<FileRecord>> = view.value(&format!("{DIRECT_FILE}{id}"))?;
@@ -221,6 +273,9 @@ impl<'a, 'b> Edit<'a, 'b> {
         self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(token))?;
         self.batch.put_value(&format!("{OF}{}/{id}", token.file), &())?;
         self.batch.put_value(&expiry(token.expires_at, id), &())?;
+        for name in token.withheld(id) {
+            self.batch.put_value(&name, &())?;
+        }
         (self.count, self.is_changed) = (self.count + 1, true);
         Ok(())
     }
@@ -247,6 +302,9 @@ impl<'a, 'b> Edit<'a, 'b> {
             format!("{OF}{}/{id}", token.file),
             expiry(token.expires_at, id),
         ] {
+            self.batch.remove_value(&name);
+        }
+        for name in token.withheld(id) {
             self.batch.remove_value(&name);
         }
         let readers = format!("{READER}{id}/");
@@ -280,6 +338,19 @@ impl<'a, 'b> Edit<'a, 'b> {
             self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(token))?;
         }
         Ok(())
+    }
+
+    /// Gives a token by these paths only; has no effect as for [`use_within`](Self::use_within). Beside no other change of the same token.
+    pub(crate) fn give_by(&mut self, id: &TokenId, transports: TokenTransports) -> Result<()> {
+        let Some(token) = HeldToken::stored(self.view, id)?.filter(|token| !token.is_direct) else { return Ok(()) };
+        for name in token.withheld(id) {
+            self.batch.remove_value(&name);
+        }
+        let token = token.given_by(transports);
+        for name in token.withheld(id) {
+            self.batch.put_value(&name, &())?;
+        }
+        self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(token)).map(drop)
     }
 
     /// Says whether the uses of a token are counted from now on; has no effect as for [`use_within`](Self::use_within). Returns whether they
@@ -441,7 +512,8 @@ mod tests {
         let reader: Address = format!("did:e:localhost:dids:{}", "a".repeat(22)).parse().unwrap();
         let one = token(100);
         edit(&store, |edit| edit.add_within(&id(1), &one, 9)).await;
-        edit(&store, |edit| edit.add_within(&id(2), &HeldToken { file: file(2), ..token(100) }, 9)).await;
+        let stored_only = HeldToken { file: file(2), ..token(100) }.given_by("store".parse().unwrap());
+        edit(&store, |edit| edit.add_within(&id(2), &stored_only, 9)).await;
         let mut batch = Batch::new();
         HeldToken::put_ledger(&mut batch, &id(1), LedgerRecord { failed_attempts: 2, readers: 1 }).unwrap();
         one.put_reader(&mut batch, &id(1), &reader).unwrap();
@@ -453,6 +525,27 @@ mod tests {
         edit(&store, |edit| edit.remove(&id(2)).and_then(|()| edit.remove(&id(2)))).await;
         assert_eq!(names(&store), [COUNT]);
         assert_eq!(store.value::<u64>(COUNT).unwrap(), Some(0));
+    }
+
+    #[tokio::test]
+    async fn what_a_token_withholds_is_known_by_its_file_and_changes_with_its_paths() {
+        let (store, _directory) = store();
+        let by = |names: &str| token(100).given_by(names.parse().unwrap());
+        edit(&store, |edit| edit.add_within(&id(1), &by("direct,store"), 9)).await;
+        edit(&store, |edit| edit.add_within(&id(2), &by("all"), 9)).await;
+        let withheld = |token: Option<u64>| {
+            let (view, token) = (store.view(), token.map(id));
+            [Some(Via::Direct), Some(Via::Relay), None]
+                .map(|via| is_withheld(&view, &file(1), token.as_ref(), via).unwrap())
+        };
+        assert_eq!((withheld(Some(1)), withheld(Some(2))), ([false, true, true], [false; 3]));
+        assert_eq!(withheld(None), [false, true, true], "by its own id nobody gets the file where a token forbids it");
+        edit(&store, |edit| edit.give_by(&id(1), "relay,store".parse().unwrap())).await;
+        assert_eq!(withheld(Some(1)), [true, false, true]);
+        let read = HeldToken::stored(&store.view(), &id(1)).unwrap().unwrap();
+        assert!(!read.is_given_by(Some(Via::Direct)) && read.is_given_by(Some(Via::Relay)) && !read.is_given_by(None));
+        edit(&store, |edit| edit.give_by(&id(1), TokenTransports::ALL)).await;
+        assert_eq!((withheld(Some(1)), withheld(None)), ([false; 3], [false; 3]));
     }
 
     #[tokio::test]

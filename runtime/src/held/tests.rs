@@ -1,6 +1,7 @@
 //! What peers get from a node, and what they do not.
 
 pub(super) mod counted;
+mod paths;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

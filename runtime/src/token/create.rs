@@ -43,11 +43,12 @@ pub(crate) struct Replaced {
 const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor from when on; leave out 'maxDownloads' and 'notBefore', or \
                         use a backbone that has terms of tokens.";
 
-/// Refuses a limit or a beginning if the backbone does not enforce it.
+/// Refuses terms that nobody could enforce, and a limit or a beginning if the backbone does not.
 ///
 /// # Errors
-/// [`Error::NotSupported`], and the backbone's errors.
+/// [`Error::InvalidPropertyValue`], [`Error::NotSupported`], and the backbone's errors.
 pub(crate) async fn check_enforced(core: &Core, terms: &NewTerms) -> Result<()> {
+    terms.check_at_backbone()?;
     if !terms.are_enforced() {
         return Ok(());
     }
@@ -72,8 +73,8 @@ impl NewToken {
     /// Each call creates a new token with a new key.
     ///
     /// # Errors
-    /// Before anything is made [`Error::InvalidPropertyValue`] for a beginning that is not before the expiry, and
-    /// [`Error::NotSupported`] for terms that the backbone does not enforce; the backbone's errors, and those of the store.
+    /// Before anything is made [`Error::InvalidPropertyValue`] for a beginning that is not before the expiry and for terms that nobody
+    /// could enforce, and [`Error::NotSupported`] for those that the backbone does not; the backbone's errors, and those of the store.
     pub(crate) async fn create(self, core: &Core) -> Result<dto::Token> {
         check_beginning(self.terms.not_before, self.expires_at)?;
         check_enforced(core, &self.terms).await?;
@@ -81,7 +82,8 @@ impl NewToken {
         let password = self.password.map(NewPassword::protect);
         let shares = self.shares.filter(|_| core.config.peers.is_some());
         // Only in what is sealed: this identity is shown the content as it asked for it, in the form that published clients know.
-        let direct = shares.as_ref().and_then(|_| core.direct());
+        let transports = self.terms.paths();
+        let direct = shares.as_ref().and_then(|_| core.direct()).and_then(|direct| transports.narrow(direct));
         let sealed = direct.map_or_else(|| self.content.clone(), |direct| self.content.reachable_at(&direct));
         let (sealed, hash) = (sealed.seal(&secret_key), password_hash(password.as_ref()).await);
         let request = CreateToken {
@@ -107,12 +109,12 @@ impl NewToken {
             for_identity: self.for_identity,
             content: JsonText::from(self.content.value()),
             password_protection: password,
-            has_terms: self.terms.are_enforced(),
+            has_terms: self.terms.are_of_this_device(),
         };
         let held = shares.map(|file| {
             let held = HeldToken::new(file, (record.created_at, record.expires_at), sealed);
             let held = held.limited(record.for_identity.clone(), hash);
-            held.used_within(self.terms.not_before, self.terms.max_downloads.is_some())
+            held.used_within(self.terms.not_before, self.terms.max_downloads.is_some()).given_by(transports)
         });
         let settings = TokenSettings::of(&self.terms);
         let replaced = self.replaces.map(|Replaced { id, used }| {

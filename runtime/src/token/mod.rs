@@ -2,6 +2,7 @@
 
 mod content;
 mod create;
+pub(crate) mod given;
 mod load;
 mod password;
 mod record;
@@ -14,5 +15,5 @@ pub(crate) use self::load::{load, stored, unreadable_reference};
 pub(crate) use self::password::NewPassword;
 pub(crate) use self::record::TokenRecord;
 pub use self::settings::NewTerms;
-pub(crate) use self::settings::{Rotation, TokenSettings};
+pub(crate) use self::settings::{Rotation, TokenSettings, check_allowed, check_stored};
 pub(crate) use self::terms::{Ending, Revocation};

@@ -5,7 +5,7 @@
 //! ordinary token only.
 //!
 //! ```text
-//! TokenSettings/<token>  label, terms as they were set last, last known uses, whether it is locked, the token that replaces it
+//! TokenSettings/<token>  label, terms and paths as they were set last, last known uses, whether it is locked, the token that replaces it
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,10 @@ use transport::access::LEASE;
 use transport::wire::backbone::token_terms::TokenTerms;
 use transport::wire::{Timestamp, TokenId};
 
-use crate::dto::{self, MaxDownloads, Notify, TokenLabel};
+use super::given;
+use crate::Error;
+use crate::dto::{self, MaxDownloads, Notify, TokenLabel, TokenTransport, TokenTransports};
+use crate::storage::Endpoints;
 use crate::store::token_values::SETTINGS;
 use crate::store::{Batch, StoreError, View, collection};
 
@@ -38,12 +41,78 @@ pub struct NewTerms {
     /// Of which uses this identity is told, on this device; of none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
+    /// By which paths others may load it; by all if absent. This node enforces those between peers.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given::transports")]
+    pub transports: Option<TokenTransports>,
+    /// What its content may be asked for. Nobody could enforce less than everything: whoever loads the token has the key of its content.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "given::allow")]
+    pub allow: Option<Endpoints>,
 }
 
 impl NewTerms {
-    /// Whether somebody has to enforce something that the published protocol does not have.
+    /// Whether a backbone has to enforce something that the published protocol does not have.
     pub(crate) fn are_enforced(&self) -> bool {
         self.not_before.is_some() || self.max_downloads.is_some()
+    }
+
+    /// The paths by which others may load it.
+    pub(crate) fn paths(&self) -> TokenTransports {
+        self.transports.unwrap_or_default()
+    }
+
+    /// Whether other devices of the identity must leave the token to this one, because they do not know its terms.
+    pub(crate) fn are_of_this_device(&self) -> bool {
+        self.are_enforced() || self.paths().limit_peers()
+    }
+
+    /// Refuses what nobody could enforce of a token that a backbone has.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`].
+    pub(crate) fn check_at_backbone(&self) -> Result<(), Error> {
+        check_allowed(self.allow)?;
+        check_stored(self.transports)
+    }
+
+    /// Refuses what nobody could enforce of a token that no backbone has, and one that nobody could load.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`].
+    pub(crate) fn check_shared_directly(&self) -> Result<(), Error> {
+        check_allowed(self.allow)?;
+        match self.paths().reach_peers() {
+            true => Ok(()),
+            false => Err(Error::InvalidPropertyValue(NO_PEERS.to_owned())),
+        }
+    }
+}
+
+const NO_PEERS: &str = "'transports' must contain direct or relay, because no backbone has a file that is shared without one; add one of them, \
+                        or upload the file and share that";
+const NO_STORE: &str = "'transports' must contain store, because the backbone has the token and gives it to everybody who may load it; add store, or \
+                        share the file without a backbone: POST Files/Direct, or `enlace share --direct-only`";
+const NOT_ALLOWED: &str = "'allow' must be view, preview and download, because whoever loads a token of the protocol opens its content without asking \
+                           anybody what for; leave it out, or use a token of /v1, by which this node shows the content itself";
+
+/// Refuses a limit of what a content may be asked for.
+///
+/// # Errors
+/// [`Error::InvalidPropertyValue`].
+pub(crate) fn check_allowed(allow: Option<Endpoints>) -> Result<(), Error> {
+    match allow.unwrap_or_default() == Endpoints::ALL {
+        true => Ok(()),
+        false => Err(Error::InvalidPropertyValue(NOT_ALLOWED.to_owned())),
+    }
+}
+
+/// Refuses paths without the backbone, for a token that it has.
+///
+/// # Errors
+/// [`Error::InvalidPropertyValue`].
+pub(crate) fn check_stored(transports: Option<TokenTransports>) -> Result<(), Error> {
+    match transports.unwrap_or_default().contain(TokenTransport::Store) {
+        true => Ok(()),
+        false => Err(Error::InvalidPropertyValue(NO_STORE.to_owned())),
     }
 }
 
@@ -70,6 +139,9 @@ pub(crate) struct TokenSettings {
     /// When something of it was changed last, as far as this device knows: its expiry, or one of these settings that its creator chooses.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub(crate) changed_at: Option<Timestamp>,
+    /// By which paths others may load it; absent for all. The node enforces what is held beside the token ([`crate::held`]).
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) transports: Option<TokenTransports>,
 }
 
 /// A token that replaces another one.
@@ -141,6 +213,7 @@ impl TokenSettings {
             not_before: terms.not_before,
             max_downloads: terms.max_downloads,
             notify: terms.notify,
+            transports: terms.transports.filter(|transports| *transports != TokenTransports::ALL),
             ..Self::default()
         }
     }
@@ -214,8 +287,8 @@ impl TokenSettings {
 
     /// The token with what is shown of them.
     pub(crate) fn show_in(self, token: dto::Token) -> dto::Token {
-        let Self { label, not_before, max_downloads, notify, uses: _, rotation: _, is_locked: _, changed_at: _ } = self;
-        dto::Token { label, not_before, max_downloads, notify, ..token }
+        let Self { label, not_before, max_downloads, notify, transports, .. } = self;
+        dto::Token { label, not_before, max_downloads, notify, transports, ..token }
     }
 }
 
@@ -239,6 +312,8 @@ mod tests {
             max_downloads: Some(3.try_into().unwrap()),
             strict_uses: false,
             notify: Some(Notify::First),
+            transports: Some("relay,store".parse().unwrap()),
+            allow: Some(Endpoints::ALL),
         }
     }
 
@@ -290,6 +365,7 @@ mod tests {
                 rotation: None,
                 is_locked: true,
                 changed_at: Some(time(9)),
+                transports: terms().transports,
             }
         );
         let unlocked = settings.clone().refreshed(&TokenTerms { is_locked: false, ..said.clone() }, time(10));
@@ -353,5 +429,47 @@ mod tests {
         assert_eq!(TokenSettings::of(&empty), TokenSettings::default());
         let only = NewTerms { not_before: None, max_downloads: None, ..terms() };
         assert!(!only.are_enforced() && terms().are_enforced());
+        assert!(only.are_of_this_device(), "other devices do not know the paths");
+        assert!(!NewTerms { transports: None, ..only }.are_of_this_device());
+    }
+
+    #[test]
+    fn paths_that_nobody_could_enforce_or_use_are_refused_with_what_to_do() {
+        let by = |names: &str| NewTerms { transports: Some(names.parse().unwrap()), ..NewTerms::default() };
+        for (names, at_backbone, directly) in [
+            ("all", true, true),
+            ("store", true, false),
+            ("direct,store", true, true),
+            ("relay,store", true, true),
+            ("direct", false, true),
+            ("relay", false, true),
+            ("direct,relay", false, true),
+        ] {
+            let (told, shared) = (by(names).check_at_backbone(), by(names).check_shared_directly());
+            assert_eq!((told.is_ok(), shared.is_ok()), (at_backbone, directly), "{names}");
+            for (refused, step) in [(told, "--direct-only"), (shared, "upload")] {
+                assert!(refused.err().is_none_or(|error| error.to_string().contains(step)), "{names}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_everything_can_be_allowed_of_a_content_that_its_receiver_opens() {
+        let read = |allow: serde_json::Value| {
+            serde_json::from_value::<NewTerms>(serde_json::json!({ "allow": allow })).map_err(|error| error.to_string())
+        };
+        for allow in [serde_json::json!(null), serde_json::json!(["download", "preview", "view"])] {
+            let terms = read(allow).unwrap();
+            assert!(terms.check_at_backbone().is_ok() && terms.check_shared_directly().is_ok());
+        }
+        for allow in [serde_json::json!(["view"]), serde_json::json!(["view", "preview"])] {
+            let terms = read(allow).unwrap();
+            for refused in [terms.check_at_backbone(), terms.check_shared_directly()] {
+                assert!(refused.unwrap_err().to_string().contains("'allow' must be view, preview and download"));
+            }
+        }
+        for wrong in [serde_json::json!([]), serde_json::json!(["edit"])] {
+            assert!(read(wrong).unwrap_err().contains("must be one or more of view, preview, download"));
+        }
     }
 }
