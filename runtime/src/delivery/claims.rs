@@ -433,14 +433,16 @@ mod tests {
         opened(&core, &token(1), used, Some(&content)).await.unwrap();
         let mut loading = Loading::of(core.clone(), file);
         clock.advance(RENEWAL);
-        for (by, is_renewed) in
-            [(Some(Path::Lan), false), (Some(Path::Relayed), false), (None, false), (Some(Path::Backbone), true)]
-        {
-            loading.arrived(by);
-            core.background.idle().await;
-            let record = ClaimRecord::stored(&core.store.view(), &token(1)).unwrap().unwrap();
-            assert_eq!(record.renewed_at, is_renewed.then(|| clock.now()), "{by:?}");
-        }
+        let bytes_come = async {
+            let by = [Some(Path::Lan), Some(Path::Relayed), None, Some(Path::Backbone)];
+            for (by, is_renewed) in by.into_iter().zip([false, false, false, true]) {
+                loading.arrived(by);
+                core.background.idle().await;
+                let record = ClaimRecord::stored(&core.store.view(), &token(1)).unwrap().unwrap();
+                assert_eq!(record.renewed_at, is_renewed.then(|| clock.now()), "{by:?}");
+            }
+        };
+        memory::Holder::default().scope(bytes_come).await;
     }
 
     #[tokio::test]

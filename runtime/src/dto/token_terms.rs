@@ -17,7 +17,7 @@ pub enum TokenStatus {
     NotYetValid,
     /// No use of it is left.
     Exhausted,
-    /// There were too many wrong passwords; it can be unlocked.
+    /// There were too many wrong passwords, at the backbone or from peers at this node; it can be unlocked.
     Locked,
     /// Its time is over.
     Expired,
@@ -95,6 +95,12 @@ impl TokenTerms {
             last_read_at: terms.last_read_at,
             transports: None,
         }
+    }
+
+    /// The same for a token that is locked for peers at this node, as the backbone does not know.
+    pub(crate) fn locked_for_peers(self, is_locked: bool) -> Self {
+        let is_usable = !matches!(self.status, TokenStatus::Revoked | TokenStatus::Expired);
+        Self { status: if is_locked && is_usable { TokenStatus::Locked } else { self.status }, ..self }
     }
 
     /// The same with the paths that this node permits.

@@ -185,7 +185,10 @@ impl TokensFacade {
         Ok(())
     }
 
-    /// Unlocks an own token that too many wrong passwords have locked.
+    /// Unlocks an own token that too many wrong passwords have locked, at this node and at the backbone.
+    ///
+    /// This node comes first. If it had locked the token for peers, and the backbone had not as far as is known, that is enough: then a refusal
+    /// of the backbone is none of this call.
     ///
     /// # Errors
     /// [`Error::RecordNotFound`] if it is not known here, `error.platform.forbidden` if it is somebody else's, and the
@@ -194,8 +197,15 @@ impl TokensFacade {
     pub async fn unlock_token(&self, id: &TokenId) -> Result<()> {
         self.record(id)?;
         let core = &self.node.core;
-        core.account.session().unlock_token(id).await?;
+        let was_locked_here_only =
+            held::is_locked(core, id)? && !TokenSettings::stored(&core.store.view(), id)?.is_locked;
         held::unlock(core, id).await?;
+        match core.account.session().unlock_token(id).await {
+            Err(error) if was_locked_here_only && error.failure().is_refusal() => {
+                info!(%error, "the backbone does not unlock a token that this node has locked for peers");
+            }
+            outcome => outcome?,
+        }
         let unlock = |view: &View<'_>| Ok::<_, Error>((TokenSettings::locking(view, id, false)?, ()));
         core.store.change(unlock).await
     }

@@ -98,7 +98,8 @@ impl TokensFacade {
         check_services(core, NO_TERMS).await?;
         let terms = self.ask_for_terms(id).await?;
         let transports = TokenSettings::stored(&core.store.view(), id)?.transports;
-        Ok(TokenTerms::of(terms, core.clock.now()).by(transports))
+        let is_locked_for_peers = held::is_locked(core, id)?;
+        Ok(TokenTerms::of(terms, core.clock.now()).locked_for_peers(is_locked_for_peers).by(transports))
     }
 
     /// Asks the backbone for the terms of an own token, and keeps the answer. The lock is held from the question on: an answer from before a

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tracing::{debug, info};
-use transport::access::{Attempt, ClaimEnd, FailedAttempt, Ledger, Verdict};
+use transport::access::{Attempt, ClaimEnd, FailedAttempt, Ledger, MAX_FAILED_ATTEMPTS, Verdict};
 use transport::peer::{Caller, Refusal, Via};
 use transport::wire::{Address, ClaimId, DeviceId, FileId, Timestamp, TokenId};
 
@@ -18,7 +18,7 @@ use crate::dto::TokenTransports;
 use crate::event::Event;
 use crate::logging::short;
 use crate::store::{Batch, Store, StoreError, View};
-use crate::token::{Ending, Revocation};
+use crate::token::{Ending, Revocation, TokenSettings};
 
 /// A token that a caller may load.
 pub(super) struct Granted {
@@ -179,11 +179,17 @@ pub(crate) fn is_offered(core: &Core, id: &TokenId) -> crate::Result<bool> {
     }
 }
 
+/// Whether too many wrong passwords of peers have locked a token here. A backbone that has it counts others for itself.
+pub(crate) fn is_locked(core: &Core, id: &TokenId) -> Result<bool, StoreError> {
+    Ok(HeldToken::ledger(&core.store.view(), id)?.failed_attempts >= MAX_FAILED_ATTEMPTS)
+}
+
 /// Lets others try passwords again.
 pub(crate) async fn unlock(core: &Core, id: &TokenId) -> Result<(), StoreError> {
     let reset = |token: Stored<'_>, view: &View<'_>, batch: &mut Batch| {
         let ledger = LedgerRecord { failed_attempts: 0, ..HeldToken::ledger(view, token.id)? };
-        HeldToken::put_ledger(batch, token.id, ledger)
+        HeldToken::put_ledger(batch, token.id, ledger)?;
+        TokenSettings::lock_for_peers(batch, view, token.id, false)
     };
     Entry::hold(core, id).await.change(reset).await?;
     core.held.guesses.forget(id);
@@ -385,7 +391,11 @@ impl Ledger for NodeLedger<'_> {
         core.held.guesses.note_wrong(self.caller, &id);
         let count = move |token: Stored<'_>, view: &View<'_>, batch: &mut Batch| {
             let ledger = LedgerRecord { failed_attempts: failed.number, ..HeldToken::ledger(view, token.id)? };
-            HeldToken::put_ledger(batch, token.id, ledger)
+            HeldToken::put_ledger(batch, token.id, ledger)?;
+            match failed.locks() {
+                true => TokenSettings::lock_for_peers(batch, view, token.id, true),
+                false => Ok(()),
+            }
         };
         self.entry.change(count).await?;
         if failed.locks() {

@@ -41,7 +41,7 @@ use crate::store::{Batch, StoreError, View};
 
 pub(crate) use self::direct::{NewShare, local_id, stop, terms};
 pub(crate) use self::holder::NodeHolder;
-pub(crate) use self::ledger::{is_offered, transports, unlock};
+pub(crate) use self::ledger::{is_locked, is_offered, transports, unlock};
 pub(crate) use self::record::{Edit, HeldToken};
 
 /// Tokens that are held. For one more, the one that expires first goes.

@@ -5,7 +5,7 @@
 //! ordinary token only.
 //!
 //! ```text
-//! TokenSettings/<token>  label, terms and paths as they were set last, last known uses, whether it is locked, the token that replaces it
+//! TokenSettings/<token>  label, terms and paths as they were set last, last known uses, whether and where it is locked, the token that replaces it
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,9 @@ pub(crate) struct TokenSettings {
     /// Whether too many wrong passwords have locked it, as far as this device was told.
     #[serde(rename = "k", default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_locked: bool,
+    /// Whether wrong passwords of peers have locked it at this node, which counts them for itself.
+    #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_locked_for_peers: bool,
     /// When something of it was changed last, as far as this device knows: its expiry, or one of these settings that its creator chooses.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub(crate) changed_at: Option<Timestamp>,
@@ -275,6 +278,15 @@ impl TokenSettings {
         Ok(batch)
     }
 
+    /// Keeps, beside other changes, whether peers are locked out, for as long as the token is stored.
+    pub(crate) fn lock_for_peers(batch: &mut Batch, view: &View<'_>, id: &TokenId, is_locked: bool) -> Result<()> {
+        let before = Self::stored(view, id)?;
+        if before.is_locked_for_peers != is_locked && view.object(collection::TOKENS, id.as_str())?.is_some() {
+            Self { is_locked_for_peers: is_locked, ..before }.put(batch, id)?;
+        }
+        Ok(())
+    }
+
     /// Whether its creator wants to be told of what was used since `before`.
     pub(crate) fn is_to_be_told_after(&self, before: &Self) -> bool {
         let (before, after) = (before.uses.map_or(0, KnownUses::all), self.uses.map_or(0, KnownUses::all));
@@ -328,7 +340,15 @@ mod tests {
         let of_terms = TokenSettings::of(&terms());
         let full = TokenSettings { uses, rotation, is_locked: true, changed_at: Some(time(7)), ..of_terms.clone() };
         let locked = TokenSettings { is_locked: true, ..TokenSettings::default() };
-        for settings in [full, of_terms, locked, TokenSettings::default().changed(time(8)), TokenSettings::default()] {
+        let locked_for_peers = TokenSettings { is_locked_for_peers: true, ..TokenSettings::default() };
+        for settings in [
+            full,
+            of_terms,
+            locked,
+            locked_for_peers,
+            TokenSettings::default().changed(time(8)),
+            TokenSettings::default(),
+        ] {
             let mut batch = Batch::new();
             settings.put(&mut batch, &id).unwrap();
             store.commit(batch).await.unwrap();
@@ -364,6 +384,7 @@ mod tests {
                 uses: Some(uses),
                 rotation: None,
                 is_locked: true,
+                is_locked_for_peers: false,
                 changed_at: Some(time(9)),
                 transports: terms().transports,
             }
