@@ -95,9 +95,25 @@ struct ErrorAnswer {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct RefusalBody {
     code: String,
     message: String,
+    #[serde(default)]
+    new_token: Option<String>,
+}
+
+impl From<RefusalBody> for Failure {
+    fn from(RefusalBody { code, message, new_token }: RefusalBody) -> Self {
+        match new_token {
+            Some(id) => {
+                // What follows is said in other words.
+                let why = message.find(" The new token ").map_or(message.as_str(), |end| &message[..end]);
+                Self::from_rest(&code, why).after_new_token(id)
+            }
+            None => Self::from_rest(&code, &message),
+        }
+    }
 }
 
 impl RestClient {
@@ -338,7 +354,7 @@ async fn send(request: RequestBuilder) -> Result<Response, Failure> {
     }
     let status = response.status();
     match response.json::<ErrorAnswer>().await {
-        Ok(ErrorAnswer { error }) => Err(Failure::from_rest(&error.code, &error.message)),
+        Ok(ErrorAnswer { error }) => Err(error.into()),
         Err(_) => Err(Failure::new(Kind::Network, format!("the running node answered with status {status}"))),
     }
 }

@@ -30,8 +30,8 @@ impl TokensFacade {
     ///
     /// # Errors
     /// [`Error::RecordNotFound`] if it is not known here; [`Error::NotSupported`] for a peer's token, for one that is revoked, has expired
-    /// or has no use left, and if the backbone cannot revoke tokens; the backbone's errors. If no use was left when the
-    /// old token ended, there is no new one.
+    /// or has no use left, and if the backbone cannot revoke tokens; the backbone's errors, in [`Error::Unreplaced`] once the new token is
+    /// made. If no use was left when the old token ended, there is no new one.
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn rotate_token(&self, id: &TokenId) -> Result<RotatedToken> {
         self.check_own(id)?;
@@ -41,7 +41,9 @@ impl TokensFacade {
             Some(rotation) => rotation,
             None => self.make_replacement(id).await?,
         };
-        let old = self.revoke_token(id).await?;
+        let new = rotation.to.clone();
+        let unreplaced = |cause| Error::Unreplaced { new, cause: Box::new(cause) };
+        let old = self.revoke_token(id).await.map_err(unreplaced)?;
         if !rotation.is_complete {
             self.complete_rotation(id, rotation.clone()).await?;
             info!(new = short(&rotation.to), "a token was replaced");
@@ -115,7 +117,8 @@ impl TokensFacade {
                 return Err(Error::NotSupported(USED_UP_MEANWHILE.to_owned()));
             };
             let change = UpdateToken { max_downloads: Some(Some(left)), ..UpdateToken::default() };
-            self.update_token(&rotation.to, change).await?;
+            let unreplaced = |cause| Error::Unreplaced { new: rotation.to.clone(), cause: Box::new(cause) };
+            self.update_token(&rotation.to, change).await.map_err(unreplaced)?;
         }
         let complete = |view: &View<'_>| {
             let settings = TokenSettings::stored(view, id)?;

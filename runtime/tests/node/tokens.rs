@@ -593,9 +593,13 @@ async fn a_replaced_token_ends_and_the_new_one_has_the_uses_that_are_left() {
     let token = alice.tokens().create_own_token(counted(&world, 3)).await.unwrap();
     load_token(&bob, &token.reference, None).await.unwrap();
     world.faults.inject(Matching::path("/Revoke").method(Method::POST), Fault::DropBefore);
-    assert!(alice.tokens().rotate_token(&token.id).await.is_err());
+    let failed = alice.tokens().rotate_token(&token.id).await.unwrap_err();
+    let runtime::Error::Unreplaced { new: made, cause } = &failed else { panic!("{failed}") };
+    assert!(failed.to_string().contains(made.as_str()) && failed.code() == cause.code(), "{failed}");
+    assert!(alice.tokens().token(made).await.is_ok(), "it is in the list");
     world.faults.clear();
     let rotated = alice.tokens().rotate_token(&token.id).await.unwrap();
+    assert_eq!(rotated.token.id, *made);
     assert_eq!((rotated.old.backbone, rotated.old.token.id.clone()), (TokenPath::Revoked, token.id.clone()));
     let new = &rotated.token;
     assert_eq!(new.max_downloads.map(u32::from), Some(2));
