@@ -14,6 +14,8 @@ pub(crate) use self::create::{NewToken, Replaced, check_beginning, check_enforce
 pub(crate) use self::load::{load, stored, unreadable_reference};
 pub(crate) use self::password::NewPassword;
 pub(crate) use self::record::TokenRecord;
+#[cfg(test)]
+pub(crate) use self::settings::KnownUses;
 pub use self::settings::NewTerms;
 pub(crate) use self::settings::{Rotation, TokenSettings, check_allowed, check_stored};
 pub(crate) use self::terms::{Ending, Revocation};

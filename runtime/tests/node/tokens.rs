@@ -490,6 +490,26 @@ async fn a_counted_token_is_given_out_as_often_as_its_limit_says_and_shows_its_s
 }
 
 #[tokio::test]
+async fn a_node_that_nobody_asks_tells_of_uses_and_goes_on_after_a_failure() {
+    let world = World::new().await;
+    let interval = Some(Duration::from_millis(10));
+    let alice = world.start(runtime::Config { token_interval: interval, ..world.config("alice") }).await.unwrap();
+    let bob = world.node("bob").await;
+    let token = alice.tokens().create_own_token(counted(&world, 2)).await.unwrap();
+    let mut events = alice.events();
+    world.faults.inject(Matching::path("/Terms").method(Method::GET).times(2), Fault::DropBefore);
+    load_token(&bob, &token.reference, None).await.unwrap();
+    let (told, uses, remaining) = loop {
+        if let Event::TokenUsed { token, uses, remaining } = events.recv().await.unwrap() {
+            break (token, uses, remaining);
+        }
+    };
+    assert_eq!((told.id, uses, remaining), (token.id.clone(), 1, Some(1)));
+    let listed = alice.tokens().find(runtime::facade::FindTokens::default()).await.unwrap();
+    assert_eq!(listed.tokens[0].remaining, Some(1), "what was told is kept");
+}
+
+#[tokio::test]
 async fn a_token_is_not_given_out_before_its_beginning_which_comes_before_its_end() {
     let world = World::new().await;
     let (alice, bob) = (world.node("alice").await, world.node("bob").await);

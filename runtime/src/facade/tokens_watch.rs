@@ -1,0 +1,228 @@
+//! Asks the backbone by itself how own tokens were used, so that applications are told of uses, and lists are right, although nobody asks.
+//!
+//! Asked are tokens of this device with a limit, or of whose uses somebody wants to be told, as long as something can become of them: not those
+//! that are revoked, have expired or have no use left. One is asked after the other, at most [`ASKED_AT_ONCE`] in a round; the next round goes
+//! on behind them. What is told is kept, and the events are those of [`TokensFacade::token_terms`]. After a failure of the backbone the
+//! rounds come less and less often.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tracing::{debug, info};
+use transport::wire::{Timestamp, TokenId};
+
+use super::{Node, TokensFacade};
+use crate::core::Core;
+use crate::dto::Notify;
+use crate::store::StoreError;
+use crate::store::token_values::SETTINGS;
+use crate::token::{self, Revocation, TokenSettings};
+use crate::{Error, Result};
+
+/// Tokens about which the backbone is asked in one round. With more of them each one waits for several rounds.
+const ASKED_AT_ONCE: usize = 64;
+/// Tokens that are looked at in one round.
+const LOOKED_AT_ONCE: usize = 4096;
+/// Names that are read at a time.
+const PAGE: usize = 256;
+/// The longest time between two rounds, after many failures.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// Asks from now on, until the node stops or is dropped; not at all without [`Config::token_interval`](crate::Config::token_interval).
+pub(crate) fn start(node: &Arc<Node>) {
+    if let Some(interval) = node.core.config.token_interval {
+        drop(node.core.background.run(watch(Arc::downgrade(node), interval)));
+    }
+}
+
+async fn watch(node: Weak<Node>, interval: Duration) {
+    let mut rounds = Rounds::default();
+    loop {
+        tokio::time::sleep(rounds.wait(interval)).await;
+        let Some(node) = node.upgrade() else { return };
+        // On the heap: the tasks of a node are many, and wait most of the time.
+        Box::pin(rounds.run(node)).await;
+    }
+}
+
+/// How far the rounds are.
+#[derive(Debug, Default)]
+struct Rounds {
+    /// The name behind which the next one goes on.
+    from: Option<String>,
+    failures: u32,
+}
+
+/// Tokens to ask about, and the name behind which others follow.
+type Due = (Vec<TokenId>, Option<String>);
+
+impl Rounds {
+    /// How long to wait for the next one.
+    fn wait(&self, interval: Duration) -> Duration {
+        let longer = interval.saturating_mul(1 << self.failures.min(16));
+        longer.min(LONGEST_WAIT.max(interval))
+    }
+
+    /// Asks about the tokens whose turn it is.
+    async fn run(&mut self, node: Arc<Node>) {
+        match self.ask(node).await {
+            Ok(()) => self.failures = 0,
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                info!(%error, failures = self.failures, "the backbone does not tell how tokens were used; it is asked again later");
+            }
+        }
+    }
+
+    async fn ask(&mut self, node: Arc<Node>) -> Result<()> {
+        let (due, next) = due(&node.core, self.from.as_deref(), (ASKED_AT_ONCE, LOOKED_AT_ONCE))?;
+        self.from = next;
+        // A backbone that tells nothing is no failure.
+        if due.is_empty() || !node.core.account.token_services().await?.is_some_and(|services| services.terms) {
+            return Ok(());
+        }
+        let tokens = TokensFacade::new(node);
+        for id in due {
+            match tokens.ask_for_terms(&id).await {
+                Ok(_) => {}
+                // It was deleted by whichever client; the next synchronization tells.
+                Err(Error::RecordNotFound(_) | Error::RecordNotFoundAtBackbone(_)) => {
+                    debug!(token = crate::logging::short(&id), "a token is gone at the backbone");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tokens to ask about, from a name on, within bounds for how many are asked about and looked at. At the end it begins again.
+fn due(core: &Core, from: Option<&str>, (most_asked, most_looked_at): (usize, usize)) -> Result<Due, StoreError> {
+    let (mut due, mut looked_at, mut from) = (Vec::new(), 0, from.unwrap_or(SETTINGS).to_owned());
+    loop {
+        let names = core.store.view().value_names(SETTINGS, &from, PAGE)?;
+        for name in &names {
+            from = format!("{name}\0");
+            let id = name[SETTINGS.len()..].parse().map_err(|_| StoreError::Damaged)?;
+            if is_due(core, &id) {
+                due.push(id);
+            }
+            looked_at += 1;
+            if due.len() == most_asked || looked_at == most_looked_at {
+                return Ok((due, Some(from)));
+            }
+        }
+        if names.len() < PAGE {
+            return Ok((due, None));
+        }
+    }
+}
+
+/// Whether something can become of a token that somebody wants to know. One that cannot be read is left out: lists warn of it.
+fn is_due(core: &Core, id: &TokenId) -> bool {
+    let (view, now) = (core.store.view(), core.clock.now());
+    let Ok(settings) = TokenSettings::stored(&view, id) else { return false };
+    if !is_of_interest(&settings, now) || !matches!(Revocation::stored(&view, id), Ok(None)) {
+        return false;
+    }
+    let record = token::stored(&view, id).ok().flatten();
+    record.is_some_and(|record| {
+        record.is_own && record.created_by_device == *core.account.device_id() && record.expires_at > now
+    })
+}
+
+fn is_of_interest(settings: &TokenSettings, now: Timestamp) -> bool {
+    let (committed, leased) = settings.uses.map_or((0, 0), |uses| (uses.committed, uses.leased_at(now)));
+    // A use that is open may end without counting.
+    let is_exhausted = settings.max_downloads.is_some_and(|most| committed >= most.get()) && leased == 0;
+    let is_told = match settings.notify.unwrap_or_default() {
+        Notify::None => false,
+        Notify::First => committed == 0,
+        Notify::Each => true,
+    };
+    (is_told || settings.max_downloads.is_some()) && !is_exhausted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock as _, ManualClock};
+    use crate::store::Batch;
+    use crate::token::{KnownUses, NewTerms, TokenJson, TokenRecord};
+
+    fn record(core: &Core) -> TokenRecord {
+        TokenRecord {
+            secret_key: transport::crypto::SecretKey::generate(),
+            is_own: true,
+            created_by: core.account.address().clone(),
+            created_at: core.clock.now(),
+            expires_at: Timestamp::NEVER,
+            created_by_device: core.account.device_id().clone(),
+            for_identity: None,
+            content: TokenJson::stored(serde_json::json!({})).value().into(),
+            password_protection: None,
+            has_terms: false,
+        }
+    }
+
+    fn settings(max_downloads: Option<u64>, notify: Notify, committed: u32) -> TokenSettings {
+        let max_downloads = max_downloads.map(|most| most.try_into().unwrap());
+        let terms = NewTerms { max_downloads, notify: Some(notify), ..NewTerms::default() };
+        let uses = KnownUses { committed, leased: 0, last_read_at: None, at: Timestamp::from_unix_milliseconds(0) };
+        TokenSettings { uses: Some(uses), ..TokenSettings::of(&terms) }
+    }
+
+    #[test]
+    fn what_nobody_wants_to_know_and_what_cannot_change_is_not_asked() {
+        for (most, notify, committed, expected) in [
+            (None, Notify::None, 0, false),
+            (Some(2), Notify::None, 1, true),
+            (Some(2), Notify::Each, 2, false),
+            (None, Notify::First, 0, true),
+            (None, Notify::First, 1, false),
+            (None, Notify::Each, 9, true),
+        ] {
+            let settings = settings(most, notify, committed);
+            assert_eq!(is_of_interest(&settings, Timestamp::from_unix_milliseconds(1)), expected, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn rounds_come_less_often_after_failures_up_to_a_bound() {
+        let minute = Duration::from_secs(60);
+        let wait = |failures| Rounds { failures, from: None }.wait(minute);
+        assert_eq!([0, 1, 2, 5].map(|failures| wait(failures) / 60), [1, 2, 4, 32].map(Duration::from_secs));
+        assert_eq!((wait(6), wait(u32::MAX)), (LONGEST_WAIT, LONGEST_WAIT));
+        assert_eq!(Rounds { failures: 9, from: None }.wait(2 * LONGEST_WAIT), 2 * LONGEST_WAIT);
+    }
+
+    #[tokio::test]
+    async fn each_round_goes_on_behind_the_last_one_and_skips_what_is_not_of_this_device() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new("2030-01-01T00:00:00.000Z".parse().unwrap()));
+        let core = crate::delivery::memory::node(directory.path(), clock.clone());
+        let id = |number: u8| -> TokenId { format!("TOK{number:017}").parse().unwrap() };
+        let mut batch = Batch::new();
+        for number in 1..=7 {
+            let hour = Duration::from_secs(60 * 60);
+            let mut record = record(&core);
+            record.expires_at = clock.now().saturating_add(hour);
+            match number {
+                2 => record.expires_at = clock.now(),
+                4 => record.created_by_device = "DVCotherotherother12".parse().unwrap(),
+                _ => {}
+            }
+            batch.put_object(record.to_object(&id(number)));
+            settings(None, Notify::Each, 0).put(&mut batch, &id(number)).unwrap();
+        }
+        Revocation { at: clock.now(), is_complete: false }.put(&mut batch, &id(6)).unwrap();
+        core.store.commit(batch).await.unwrap();
+        let (first, next) = due(&core, None, (2, 9)).unwrap();
+        assert_eq!(first, [id(1), id(3)]);
+        let (second, next) = due(&core, next.as_deref(), (2, 9)).unwrap();
+        assert_eq!(second, [id(5), id(7)]);
+        assert_eq!(due(&core, next.as_deref(), (2, 9)).unwrap(), (Vec::new(), None));
+        let (few, next) = due(&core, None, (9, 2)).unwrap();
+        assert_eq!((few, next.is_some()), (vec![id(1)], true), "no more is looked at than the bound says");
+    }
+}
