@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use runtime::dto::{
-    ChangedToken, File, FileFormat, IdentityInfo, ListedTokens, Notify, RotatedToken, Token, TokenTerms,
+    ChangedToken, File, FileFormat, IdentityInfo, ListedTokens, RotatedToken, Token, TokenServices, TokenTerms,
 };
 use runtime::facade::{
     CreateOwnToken, CreateTokenForFile, Download, FindTokens, LoadFile, LoadPeerToken, Ownership, UpdateToken,
@@ -269,19 +269,15 @@ impl Access {
         }
     }
 
-    /// Refuses terms that the backbone cannot enforce and uses that it cannot tell, before something is uploaded. A running process refuses
-    /// the former with the token.
+    /// Refuses terms that the backbone cannot enforce and uses that it cannot tell, before something is uploaded. A running process of an earlier
+    /// version does not say what its backbone offers, and refuses the former with the token.
     pub(crate) async fn check_terms(&self, request: &CreateTokenForFile) -> Result<(), Failure> {
-        match self {
-            Self::Here(node) => {
-                node.runtime.files().check_terms(request).await?;
-                match request.terms.notify {
-                    None | Some(Notify::None) => Ok(()),
-                    Some(_) => Ok(node.runtime.tokens().check_uses_are_told().await?),
-                }
-            }
-            Self::There { .. } => Ok(()),
-        }
+        let services = match (request.terms.depend_on_backbone(), self) {
+            (false, _) => Some(TokenServices::default()),
+            (true, Self::Here(node)) => Some(node.runtime.tokens().services().await?),
+            (true, Self::There { client, .. }) => client.token_services().await?,
+        };
+        services.map_or(Ok(()), |services| Ok(request.terms.check(&services)?))
     }
 
     pub(crate) async fn create_own_token(&self, request: CreateOwnToken) -> Result<Token, Failure> {

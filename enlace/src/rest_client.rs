@@ -5,22 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use api::FaceCode;
 use futures_util::StreamExt;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
 use runtime::dto::{
-    ChangedToken, Connectivity, File, FileFormat, IdentityInfo, ListedTokens, Peer, RotatedToken, Token, TokenTerms,
+    ChangedToken, Connectivity, File, FileFormat, IdentityInfo, ListedTokens, Peer, RotatedToken, Token, TokenServices,
+    TokenTerms,
 };
 use runtime::facade::{
     CreateOwnToken, CreateTokenForFile, FindTokens, LoadFile, LoadPeerToken, Ownership, UpdateToken, UploadOwnFile,
 };
 use runtime::http_client::{self, Redirects, Trust};
 use runtime::source::Source;
-use runtime::{Path, PathBytes, Secret};
+use runtime::{Path, PathBytes, Secret, TokenId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::code::Kind;
+use crate::code::{Code, Kind};
 use crate::failure::Failure;
 use crate::progress::ProgressOutput;
 use crate::rest_lines::Lines;
@@ -100,7 +102,7 @@ struct RefusalBody {
     code: String,
     message: String,
     #[serde(default)]
-    new_token: Option<String>,
+    new_token: Option<TokenId>,
 }
 
 impl From<RefusalBody> for Failure {
@@ -275,6 +277,14 @@ impl RestClient {
 
     pub(crate) async fn token_terms(&self, id: &str) -> Result<TokenTerms, Failure> {
         result(self.request(Method::GET, &format!("Tokens/{id}/Terms"))).await
+    }
+
+    /// What the backbone of the process offers; none if an earlier version does not say.
+    pub(crate) async fn token_services(&self) -> Result<Option<TokenServices>, Failure> {
+        match result(self.request(Method::GET, "TokenServices")).await {
+            Err(failure) if failure.code == Some(Code::Face(FaceCode::RouteDoesNotExist)) => Ok(None),
+            services => services.map(Some),
+        }
     }
 
     pub(crate) async fn delete_token(&self, id: &str) -> Result<(), Failure> {

@@ -153,6 +153,11 @@ pub(crate) async fn terms(call: Call) -> Result<Reply, Problem> {
     Ok(Reply::ok(&call.runtime().tokens().token_terms(&id).await?))
 }
 
+/// `GET TokenServices`
+pub(crate) async fn services(call: Call) -> Result<Reply, Problem> {
+    Ok(Reply::ok(&call.runtime().tokens().services().await?))
+}
+
 async fn list_of(call: Call, ownership: Ownership) -> Result<Reply, Problem> {
     let tokens = call.runtime().tokens().tokens(ownership, &call.query)?;
     let differences = call.differences();

@@ -7,14 +7,16 @@ use transport::wire::{Timestamp, TokenId};
 
 use super::TokensFacade;
 use crate::core::Core;
-use crate::dto::{ChangedToken, MaxDownloads, Notify, TokenLabel, TokenPath, TokenTerms, TokenTransports};
+use crate::dto::{
+    ChangedToken, MaxDownloads, Notify, TokenLabel, TokenPath, TokenServices, TokenTerms, TokenTransports,
+};
 use crate::event::Event;
 use crate::held::{self, Edit};
 use crate::logging::short;
 use crate::storage::Endpoints;
 use crate::store::{Batch, Object, View, collection};
 use crate::token::{
-    self, Revocation, TokenSettings, check_allowed, check_beginning, check_future, check_stored, given,
+    self, NOT_TOLD, Revocation, TokenSettings, check_allowed, check_beginning, check_future, check_stored, given,
 };
 use crate::{Error, Result};
 
@@ -70,7 +72,6 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
     T::deserialize(deserializer).map(Some)
 }
 
-const NO_TERMS: &str = "The backbone does not tell how a token was used.";
 const NO_CHANGE: &str =
     "The backbone cannot change the terms of a token; delete the token instead, and create another one.";
 pub(super) const NO_REVOCATION: &str =
@@ -95,7 +96,7 @@ impl TokensFacade {
             return Ok(TokenTerms::of(terms, core.clock.now()).by(transports));
         }
         self.check_own(id)?;
-        check_services(core, NO_TERMS).await?;
+        check_services(core, NOT_TOLD).await?;
         let terms = self.ask_for_terms(id).await?;
         let transports = TokenSettings::stored(&core.store.view(), id)?.transports;
         let is_locked_for_peers = held::is_locked(core, id)?;
@@ -112,12 +113,12 @@ impl TokensFacade {
         Ok(terms)
     }
 
-    /// Refuses what needs [`token_terms`](Self::token_terms), before a token is made for it.
+    /// What the backbone enforces and tells of tokens.
     ///
     /// # Errors
-    /// [`Error::NotSupported`] if the backbone has no terms, and its errors.
-    pub async fn check_uses_are_told(&self) -> Result<()> {
-        check_services(self.core(), NO_TERMS).await
+    /// Those of the backbone.
+    pub async fn services(&self) -> Result<TokenServices> {
+        Ok(self.core().account.token_services().await?.into())
     }
 
     /// Changes terms of an own token: at the backbone and at this node; the expiry also at the other devices of the identity when they

@@ -40,23 +40,17 @@ pub(crate) struct Replaced {
     pub(crate) used: u32,
 }
 
-const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor from when on; leave out 'maxDownloads' and 'notBefore', or \
-                        use a backbone that has terms of tokens.";
-
 /// Refuses terms that nobody could enforce, and a limit or a beginning if the backbone does not.
 ///
 /// # Errors
 /// [`Error::InvalidPropertyValue`], [`Error::NotSupported`], and the backbone's errors.
-pub(crate) async fn check_enforced(core: &Core, terms: &NewTerms) -> Result<()> {
-    terms.check_at_backbone()?;
-    if !terms.are_enforced() {
-        return Ok(());
-    }
-    let services = core.account.token_services().await?;
-    match services.is_some_and(|services| services.terms) {
-        true => Ok(()),
-        false => Err(Error::NotSupported(NO_TERMS.to_owned())),
-    }
+async fn check_enforced(core: &Core, terms: &NewTerms) -> Result<()> {
+    // A backbone that need not enforce anything is not asked.
+    let services = match terms.are_enforced() {
+        true => core.account.token_services().await?,
+        false => None,
+    };
+    terms.check_enforced(&services.into())
 }
 
 /// # Errors

@@ -15,7 +15,7 @@ use transport::wire::{Timestamp, TokenId};
 
 use super::given;
 use crate::Error;
-use crate::dto::{self, MaxDownloads, Notify, TokenLabel, TokenTransport, TokenTransports};
+use crate::dto::{self, MaxDownloads, Notify, TokenLabel, TokenServices, TokenTransport, TokenTransports};
 use crate::storage::Endpoints;
 use crate::store::token_values::SETTINGS;
 use crate::store::{Batch, StoreError, View, collection};
@@ -55,6 +55,34 @@ impl NewTerms {
         self.not_before.is_some() || self.max_downloads.is_some()
     }
 
+    /// Whether it depends on the backbone what becomes of them.
+    #[must_use]
+    pub fn depend_on_backbone(&self) -> bool {
+        self.are_enforced() || self.notify.is_some_and(|notify| !notify.is_none())
+    }
+
+    /// Refuses what a backbone that offers this cannot enforce or tell, and what nobody could enforce: for callers that upload a file for the
+    /// token first. Without terms that [depend on the backbone](Self::depend_on_backbone) it does not matter what that offers.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] and [`Error::NotSupported`].
+    pub fn check(&self, services: &TokenServices) -> Result<(), Error> {
+        self.check_enforced(services)?;
+        match self.depend_on_backbone() && !services.terms {
+            true => Err(Error::NotSupported(NOT_TOLD.to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// The same for what it cannot enforce only.
+    pub(crate) fn check_enforced(&self, services: &TokenServices) -> Result<(), Error> {
+        self.check_at_backbone()?;
+        match self.are_enforced() && !services.terms {
+            true => Err(Error::NotSupported(NO_TERMS.to_owned())),
+            false => Ok(()),
+        }
+    }
+
     /// The paths by which others may load it.
     pub(crate) fn paths(&self) -> TokenTransports {
         self.transports.unwrap_or_default()
@@ -87,6 +115,10 @@ impl NewTerms {
     }
 }
 
+const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor from when on; leave out 'maxDownloads' and 'notBefore', or \
+                        use a backbone that has terms of tokens.";
+/// What is said of a backbone that does not tell uses.
+pub(crate) const NOT_TOLD: &str = "The backbone does not tell how a token was used.";
 const NO_PEERS: &str = "'transports' must contain direct or relay, because no backbone has a file that is shared without one; add one of them, \
                         or upload the file and share that";
 const NO_STORE: &str = "'transports' must contain store, because the backbone has the token and gives it to everybody who may load it; add store, or \
@@ -472,6 +504,24 @@ mod tests {
                 assert!(refused.err().is_none_or(|error| error.to_string().contains(step)), "{names}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_backbone_cannot_enforce_or_tell_is_refused_before_something_is_uploaded() {
+        let stored = NewTerms { transports: None, ..terms() };
+        let told = NewTerms { not_before: None, max_downloads: None, ..stored.clone() };
+        let labelled = NewTerms { notify: Some(Notify::None), ..told.clone() };
+        let (none, all) = (TokenServices::default(), TokenServices { claims: true, terms: true });
+        for (terms, expected) in [(&stored, Some("maxDownloads")), (&told, Some("does not tell")), (&labelled, None)] {
+            assert!(terms.check(&all).is_ok());
+            let refused = terms.check(&none).err().map(|error| error.to_string());
+            assert_eq!(terms.depend_on_backbone(), expected.is_some());
+            match expected {
+                Some(expected) => assert!(refused.unwrap().contains(expected)),
+                None => assert_eq!(refused, None),
+            }
+        }
+        assert!(told.check_enforced(&none).is_ok(), "a token is made all the same");
     }
 
     #[test]

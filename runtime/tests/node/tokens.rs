@@ -437,7 +437,8 @@ async fn a_backbone_without_terms_is_explained_and_nothing_changes() {
         assert!(refusal.to_string().contains("delete the token instead"), "{refusal}");
     }
     assert_eq!(code(alice.tokens().token_terms(&token.id).await), "error.runtime.notSupported");
-    assert_eq!(code(alice.tokens().check_uses_are_told().await), "error.runtime.notSupported");
+    let services = alice.tokens().services().await.unwrap();
+    assert_eq!(code(counted(&world, 1).terms.check(&services)), "error.runtime.notSupported");
     assert_eq!(alice.tokens().token(&token.id).await.unwrap(), token);
     assert!(load_token(&bob, &token.reference, None).await.is_ok());
 }
