@@ -93,9 +93,9 @@ pub enum Error {
     /// Neither the node that shares a token or file nor the backbone gave it; the text names what was tried and the next step.
     #[error(transparent)]
     Undelivered(Box<Undelivered>),
-    /// A token is to be replaced, and the new one is made and stored, but the old one has not ended. The same call goes on with it. The code is
+    /// A token is to be replaced, and the new one is made and stored, but the rotation is not complete. The same call completes it. The code is
     /// that of the cause.
-    #[error("the new token {new} is made, but the old one has not ended")]
+    #[error("the new token {new} is made; the same call completes the rotation")]
     Unreplaced {
         /// The new token.
         new: TokenId,

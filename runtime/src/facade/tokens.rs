@@ -197,8 +197,10 @@ impl TokensFacade {
     pub async fn unlock_token(&self, id: &TokenId) -> Result<()> {
         self.record(id)?;
         let core = &self.node.core;
-        let was_locked_here_only =
-            held::is_locked(core, id)? && !TokenSettings::stored(&core.store.view(), id)?.is_locked;
+        let settings = TokenSettings::stored(&core.store.view(), id)?;
+        // The flag stays until the end, so a call that is repeated finds it, too.
+        let is_locked_for_peers = settings.is_locked_for_peers || held::is_locked(core, id)?;
+        let was_locked_here_only = is_locked_for_peers && !settings.is_locked;
         held::unlock(core, id).await?;
         match core.account.session().unlock_token(id).await {
             Err(error) if was_locked_here_only && error.failure().is_refusal() => {
@@ -206,7 +208,7 @@ impl TokensFacade {
             }
             outcome => outcome?,
         }
-        let unlock = |view: &View<'_>| Ok::<_, Error>((TokenSettings::locking(view, id, false)?, ()));
+        let unlock = |view: &View<'_>| Ok::<_, Error>((TokenSettings::unlocking(view, id)?, ()));
         core.store.change(unlock).await
     }
 

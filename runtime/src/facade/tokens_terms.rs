@@ -11,12 +11,13 @@ use crate::dto::{
     ChangedToken, MaxDownloads, Notify, TokenLabel, TokenPath, TokenServices, TokenTerms, TokenTransports,
 };
 use crate::event::Event;
-use crate::held::{self, Edit};
+use crate::held::{self, Edit, HeldToken};
 use crate::logging::short;
 use crate::storage::Endpoints;
 use crate::store::{Batch, Object, View, collection};
 use crate::token::{
-    self, NOT_TOLD, Revocation, TokenSettings, check_allowed, check_beginning, check_future, check_stored, given,
+    self, NOT_TOLD, Revocation, TokenJson, TokenRecord, TokenSettings, check_allowed, check_beginning, check_future,
+    check_stored, given,
 };
 use crate::{Error, Result};
 
@@ -79,6 +80,7 @@ pub(super) const NO_REVOCATION: &str =
 pub(super) const IS_REVOKED: &str = "The token is revoked, which cannot be taken back; create another one.";
 const NO_MEMBER: &str =
     "at least one of expiresAt, notBefore, maxDownloads, label, notify and transports must be given";
+const ENFORCED_ELSEWHERE: &str = "'transports' is enforced by the device that made the token, which is another one; change it there, or revoke the token and create another one here.";
 const NOT_OWN: &str = "Only the identity that has made a token has access to its terms.";
 
 impl TokensFacade {
@@ -98,8 +100,7 @@ impl TokensFacade {
         self.check_own(id)?;
         check_services(core, NOT_TOLD).await?;
         let terms = self.ask_for_terms(id).await?;
-        let transports = TokenSettings::stored(&core.store.view(), id)?.transports;
-        let is_locked_for_peers = held::is_locked(core, id)?;
+        let TokenSettings { transports, is_locked_for_peers, .. } = TokenSettings::stored(&core.store.view(), id)?;
         Ok(TokenTerms::of(terms, core.clock.now()).locked_for_peers(is_locked_for_peers).by(transports))
     }
 
@@ -131,7 +132,7 @@ impl TokensFacade {
     /// # Errors
     /// [`Error::InvalidPropertyValue`] if nothing is to be changed, for terms that nobody could enforce, and for an expiry that is not in the future or a
     /// beginning that is not before the expiry, [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token, for one that is
-    /// revoked, and if the backbone cannot do it; the backbone's errors.
+    /// revoked, for `transports` of one that another device has made and gives to peers, and if the backbone cannot do it; the backbone's errors.
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn update_token(&self, id: &TokenId, request: UpdateToken) -> Result<ChangedToken> {
         let core = self.core();
@@ -144,12 +145,19 @@ impl TokensFacade {
             check_future(expires_at, &*core.clock)?;
         }
         self.check_own(id)?;
+        if request.transports.is_some() && is_of_other_device(core, &self.record(id)?) {
+            return Err(Error::NotSupported(ENFORCED_ELSEWHERE.to_owned()));
+        }
         let _changing = core.held.changing.hold(id.clone()).await;
         let enforced = request.enforced();
         if let Some(change) = &enforced {
             self.change_enforced(id, &request, change).await?;
         }
-        self.store_notes(id, &request).await?;
+        let held = match request.transports {
+            Some(transports) if transports.limit_peers() => self.to_be_held(id).await?,
+            _ => None,
+        };
+        self.store_notes(id, &request, held).await?;
         info!("the terms of a token were changed");
         let path = |is_changed| if is_changed { TokenPath::Changed } else { TokenPath::Unchanged };
         let at_backbone = enforced.is_some();
@@ -198,8 +206,8 @@ impl TokensFacade {
     }
 
     /// Keeps what only this device knows, and serves peers by it from now on.
-    async fn store_notes(&self, id: &TokenId, request: &UpdateToken) -> Result<()> {
-        let now = self.core().clock.now();
+    async fn store_notes(&self, id: &TokenId, request: &UpdateToken, held: Option<HeldToken>) -> Result<()> {
+        let (core, now) = (self.core(), self.core().clock.now());
         let store = |view: &View<'_>| {
             let before = TokenSettings::stored(view, id)?;
             let mut settings = before.clone();
@@ -211,11 +219,18 @@ impl TokensFacade {
             let mut batch = Batch::new();
             if let Some(transports) = request.transports {
                 settings.transports = Some(transports).filter(|transports| *transports != TokenTransports::ALL);
+                let known = HeldToken::stored(view, id)?;
+                let file = known.as_ref().or(held.as_ref()).map(|held| held.file.clone());
                 let mut edit = Edit::of(view, &mut batch)?;
-                edit.give_by(id, transports)?;
+                match held.filter(|_| known.is_none()) {
+                    Some(held) => edit.add(id, &held.given_by(transports), now)?,
+                    None => edit.give_by(id, transports)?,
+                }
                 edit.finish()?;
                 if transports.limit_peers() {
                     leave_to_this_device(&mut batch, object);
+                    let limit = |file| held::leave_to_this_device(core, (view, &mut batch), &file);
+                    file.map(limit).transpose()?;
                 }
             }
             if settings != before {
@@ -224,6 +239,22 @@ impl TokensFacade {
             Ok((batch, ()))
         };
         self.core().change(store).await
+    }
+
+    /// What is held of a token of an own file that was not held before, because peers were off; none for others.
+    async fn to_be_held(&self, id: &TokenId) -> Result<Option<HeldToken>> {
+        let core = self.core();
+        let record = self.record(id)?;
+        if HeldToken::stored(&core.store.view(), id)?.is_some() {
+            return Ok(None);
+        }
+        let Some(file) = token::shared_file(&core.store.view(), record.content.as_str())? else { return Ok(None) };
+        let settings = TokenSettings::stored(&core.store.view(), id)?;
+        let sealed = TokenJson::stored(record.content.to_value()).seal(&record.secret_key);
+        let hash = token::password_hash(record.password_protection.as_ref()).await;
+        let held = HeldToken::new(file, (record.created_at, record.expires_at), sealed);
+        let held = held.limited(record.for_identity, hash);
+        Ok(Some(held.used_within(settings.not_before, settings.max_downloads.is_some())))
     }
 
     /// Revokes an own token: nobody else gets it any more, neither from the backbone nor from this node, not even those who have
@@ -356,6 +387,11 @@ impl TokensFacade {
     }
 }
 
+/// Whether another device of the identity has made the token, and with it keeps and enforces what no other device knows.
+pub(super) fn is_of_other_device(core: &Core, record: &TokenRecord) -> bool {
+    record.created_by_device != *core.account.device_id()
+}
+
 /// Has the other devices of the identity serve a token no more, because they do not know its terms.
 fn leave_to_this_device(batch: &mut Batch, mut object: Object) {
     if object.properties.get(HAS_TERMS) != Some(&true.into()) {
@@ -396,7 +432,6 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::config::{BackboneConfig, Config, PeerConfig, Secret};
     use crate::facade::{CreateTokenForFile, FilesFacade, Node, UploadOwnFile};
-    use crate::held::HeldToken;
     use crate::store::{Store, StoreKeySource};
     use crate::sync::Synchronizer;
 

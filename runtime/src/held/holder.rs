@@ -11,6 +11,7 @@ use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
 use transport::wire::{Address, ClaimId, FileId, TokenId};
 
+use super::elsewhere::is_limited_elsewhere;
 use super::ledger::Granted;
 use super::{ledger, record};
 use crate::Error;
@@ -127,13 +128,15 @@ fn is_by_token_only(core: &Core, id: &FileId) -> Result<bool, Refusal> {
     is_by_token_only.map_err(|error| refusal(id, &error.into()))
 }
 
-/// Whether a token of the file is not given by the path by which the file is asked for. The devices of this identity share nothing with each
+/// Whether a token of the file is not given by the path by which the file is asked for, or may not be, as another device knows. The devices of this identity share nothing with each
 /// other by a token.
 fn is_withheld(core: &Core, id: &FileId, caller: Option<&Address>, via: Option<Via>) -> Result<bool, Refusal> {
     if caller == Some(core.account.address()) {
         return Ok(false);
     }
-    let is_withheld = record::is_withheld(&core.store.view(), id, None, via);
+    let view = core.store.view();
+    let is_withheld = record::is_withheld(&view, id, None, via)
+        .and_then(|is_withheld| Ok(is_withheld || is_limited_elsewhere(core, &view, id)?));
     is_withheld.map_err(|error| refusal(id, &error.into()))
 }
 

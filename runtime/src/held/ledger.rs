@@ -155,10 +155,12 @@ fn recorded(core: &Core, id: &TokenId) -> Result<Option<Recorded>, Error> {
     if HeldToken::stored(&view, id)?.is_some() { Ok(None) } else { recorded::find(core, &view, id) }
 }
 
-/// Whether this device has revoked the token, or gives it by this path no more. Each piece of a content that is sent by it asks this.
+/// Whether this device has revoked the token, or gives it by this path no more, or leaves it to another one by now. Each piece of a content that is sent by it asks this.
 pub(super) fn is_ended(core: &Core, id: &TokenId, file: &FileId, via: Option<Via>) -> Result<bool, StoreError> {
     let view = core.store.view();
-    Ok(Revocation::stored(&view, id)?.is_some() || is_withheld(&view, file, Some(id), via)?)
+    Ok(Revocation::stored(&view, id)?.is_some()
+        || is_withheld(&view, file, Some(id), via)?
+        || recorded::is_left_to_other_device(core, &view, id)?)
 }
 
 /// The paths by which a token that is held is given; none if that is all.
@@ -184,12 +186,11 @@ pub(crate) fn is_locked(core: &Core, id: &TokenId) -> Result<bool, StoreError> {
     Ok(HeldToken::ledger(&core.store.view(), id)?.failed_attempts >= MAX_FAILED_ATTEMPTS)
 }
 
-/// Lets others try passwords again.
+/// Lets others try passwords again. What is shown of the token is the caller's to change: [`TokenSettings::unlocking`].
 pub(crate) async fn unlock(core: &Core, id: &TokenId) -> Result<(), StoreError> {
     let reset = |token: Stored<'_>, view: &View<'_>, batch: &mut Batch| {
         let ledger = LedgerRecord { failed_attempts: 0, ..HeldToken::ledger(view, token.id)? };
-        HeldToken::put_ledger(batch, token.id, ledger)?;
-        TokenSettings::lock_for_peers(batch, view, token.id, false)
+        HeldToken::put_ledger(batch, token.id, ledger)
     };
     Entry::hold(core, id).await.change(reset).await?;
     core.held.guesses.forget(id);

@@ -8,7 +8,8 @@
 //! HeldTokenOf/<file>/<token>     the token shares the file
 //! HeldTokenNoDirect/<file>/<token>  nobody gets the token, and with it the file, over a direct connection
 //! HeldTokenNoRelay/<file>/<token>   nor over one through a relay
-//! HeldTokenExpiry/<time>/<token> in the order of the expiries
+//! HeldTokenExpiry/<time>/<token> in the order of the expiries, of those that are given by all paths
+//! HeldTokenLimitedExpiry/<time>/<token> the same of the others
 //! HeldTokenCount                 how many there are
 //! DirectFile/<file>              a file that is shared without a backbone
 //! ```
@@ -40,6 +41,7 @@ const OF: &str = "HeldTokenOf/";
 const NO_DIRECT: &str = "HeldTokenNoDirect/";
 const NO_RELAY: &str = "HeldTokenNoRelay/";
 const EXPIRY: &str = "HeldTokenExpiry/";
+const LIMITED_EXPIRY: &str = "HeldTokenLimitedExpiry/";
 const COUNT: &str = "HeldTokenCount";
 
 /// A token that this device has made. Its creator is this identity, with this device.
@@ -149,6 +151,11 @@ impl HeldToken {
         let paths = [(TokenTransport::Direct, NO_DIRECT), (TokenTransport::Relay, NO_RELAY)].into_iter();
         let withheld = paths.filter(move |(path, _)| !transports.contain(*path));
         withheld.map(move |(_, prefix)| format!("{prefix}{file}/{id}"))
+    }
+
+    /// Its name in the order of the expiries.
+    fn expiry(&self, id: &TokenId) -> String {
+        expiry(if self.transports.limit_peers() { LIMITED_EXPIRY } else { EXPIRY }, self.expires_at, id)
     }
 
     /// Not known to any backbone, as its file.
@@ -267,12 +274,16 @@ impl<'a, 'b> Edit<'a, 'b> {
         self.remove(id)?;
         self.removed.remove(id);
         while self.count >= most {
-            let Some((_, first)) = self.first_to_expire(1)?.pop() else { break };
+            let first = match self.first_to_expire(EXPIRY, 1)?.pop() {
+                Some(first) => Some(first),
+                None => self.first_to_expire(LIMITED_EXPIRY, 1)?.pop(),
+            };
+            let Some((_, first)) = first else { break };
             self.remove(&first)?;
         }
         self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(token))?;
         self.batch.put_value(&format!("{OF}{}/{id}", token.file), &())?;
-        self.batch.put_value(&expiry(token.expires_at, id), &())?;
+        self.batch.put_value(&token.expiry(id), &())?;
         for name in token.withheld(id) {
             self.batch.put_value(&name, &())?;
         }
@@ -300,7 +311,7 @@ impl<'a, 'b> Edit<'a, 'b> {
             format!("{LEDGER}{id}"),
             format!("{USES}{id}"),
             format!("{OF}{}/{id}", token.file),
-            expiry(token.expires_at, id),
+            token.expiry(id),
         ] {
             self.batch.remove_value(&name);
         }
@@ -315,6 +326,8 @@ impl<'a, 'b> Edit<'a, 'b> {
         if token.is_direct {
             self.batch.remove_value(&format!("{DIRECT_FILE}{}", token.file));
         }
+        // Its ledger is gone.
+        TokenSettings::lock_for_peers(self.batch, self.view, id, false)?;
         self.removed.insert(id.clone());
         (self.count, self.is_changed) = (self.count.saturating_sub(1), true);
         Ok(())
@@ -323,10 +336,10 @@ impl<'a, 'b> Edit<'a, 'b> {
     /// Gives a token another expiry; has no effect if it is not held. Beside no other change of the same token.
     pub(crate) fn expire_at(&mut self, id: &TokenId, expires_at: Timestamp) -> Result<()> {
         let Some(token) = HeldToken::stored(self.view, id)? else { return Ok(()) };
-        self.batch.remove_value(&expiry(token.expires_at, id));
-        self.batch.put_value(&expiry(expires_at, id), &())?;
-        self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(HeldToken { expires_at, ..token }))?;
-        Ok(())
+        self.batch.remove_value(&token.expiry(id));
+        let token = HeldToken { expires_at, ..token };
+        self.batch.put_value(&token.expiry(id), &())?;
+        self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(token)).map(drop)
     }
 
     /// Gives a token another beginning, and says whether its uses are counted; has no effect if it is not held, or is a direct share, whose
@@ -346,7 +359,9 @@ impl<'a, 'b> Edit<'a, 'b> {
         for name in token.withheld(id) {
             self.batch.remove_value(&name);
         }
+        self.batch.remove_value(&token.expiry(id));
         let token = token.given_by(transports);
+        self.batch.put_value(&token.expiry(id), &())?;
         for name in token.withheld(id) {
             self.batch.put_value(&name, &())?;
         }
@@ -365,9 +380,10 @@ impl<'a, 'b> Edit<'a, 'b> {
     pub(crate) fn remove_with(&mut self, of: &str, id: &str) -> Result<()> {
         match (of, id.parse(), id.parse()) {
             (collection::TOKENS, Ok(id), _) => {
+                self.remove(&id)?;
                 Revocation::remove(self.batch, &id);
                 TokenSettings::remove(self.batch, &id);
-                self.remove(&id)
+                Ok(())
             }
             (collection::FILES, _, Ok(id)) => {
                 self.remove_of(&id)?;
@@ -390,9 +406,12 @@ impl<'a, 'b> Edit<'a, 'b> {
     /// Removes tokens whose time is over, at most so many. Returns how many.
     pub(super) fn sweep(&mut self, now: Timestamp, most: usize) -> Result<usize> {
         let before = self.removed.len();
-        for (expires_at, id) in self.first_to_expire(most)? {
-            if expires_at.saturating_add(RETENTION) <= now {
-                self.remove(&id)?;
+        for order in [EXPIRY, LIMITED_EXPIRY] {
+            let left = most - (self.removed.len() - before);
+            for (expires_at, id) in self.first_to_expire(order, left)? {
+                if expires_at.saturating_add(RETENTION) <= now {
+                    self.remove(&id)?;
+                }
             }
         }
         Ok(self.removed.len() - before)
@@ -406,23 +425,23 @@ impl<'a, 'b> Edit<'a, 'b> {
         self.entries.finish(self.batch)
     }
 
-    /// Those tokens that expire first and are not removed.
-    fn first_to_expire(&self, most: usize) -> Result<Vec<(Timestamp, TokenId)>> {
-        let names = self.view.value_names(EXPIRY, EXPIRY, most + self.removed.len())?;
-        let read = names.iter().map(|name| expiry_of(name).ok_or(StoreError::Damaged));
+    /// Those tokens of an order that expire first and are not removed.
+    fn first_to_expire(&self, order: &str, most: usize) -> Result<Vec<(Timestamp, TokenId)>> {
+        let names = self.view.value_names(order, order, most + self.removed.len())?;
+        let read = names.iter().map(|name| expiry_of(order, name).ok_or(StoreError::Damaged));
         let held = read.filter(|read| read.as_ref().is_ok_and(|(_, id)| !self.removed.contains(id)) || read.is_err());
         held.take(most).collect()
     }
 }
 
 /// Names in the order of the times.
-fn expiry(expires_at: Timestamp, id: &TokenId) -> String {
+fn expiry(order: &str, expires_at: Timestamp, id: &TokenId) -> String {
     let ordered = expires_at.as_unix_milliseconds().cast_unsigned() ^ (1 << 63);
-    format!("{EXPIRY}{ordered:016x}/{id}")
+    format!("{order}{ordered:016x}/{id}")
 }
 
-fn expiry_of(name: &str) -> Option<(Timestamp, TokenId)> {
-    let (time, id) = name.strip_prefix(EXPIRY)?.split_once('/')?;
+fn expiry_of(order: &str, name: &str) -> Option<(Timestamp, TokenId)> {
+    let (time, id) = name.strip_prefix(order)?.split_once('/')?;
     let ordered = u64::from_str_radix(time, 16).ok()? ^ (1 << 63);
     Some((Timestamp::from_unix_milliseconds(ordered.cast_signed()), id.parse().ok()?))
 }
@@ -504,6 +523,25 @@ mod tests {
         edit(&store, |edit| edit.add_within(&id(5), &token(60), 3)).await;
         assert_eq!(held(&store), [id(1), id(3), id(5)]);
         assert_eq!(store.value::<u64>(COUNT).unwrap(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn at_the_bound_tokens_that_permit_all_paths_go_first() {
+        let (store, _directory) = store();
+        let limited = |expires_at| token(expires_at).given_by("direct,store".parse().unwrap());
+        edit(&store, |edit| edit.add_within(&id(1), &limited(100), 3)).await;
+        edit(&store, |edit| edit.add_within(&id(2), &token(200), 3)).await;
+        edit(&store, |edit| edit.add_within(&id(3), &token(300), 3)).await;
+        edit(&store, |edit| edit.give_by(&id(2), "store".parse().unwrap())).await;
+        edit(&store, |edit| edit.add_within(&id(4), &limited(400), 3)).await;
+        assert_eq!(held(&store), [id(1), id(2), id(4)]);
+        edit(&store, |edit| edit.expire_at(&id(1), Timestamp::from_unix_milliseconds(500))).await;
+        edit(&store, |edit| edit.add_within(&id(5), &limited(50), 3)).await;
+        assert_eq!(held(&store), [id(1), id(4), id(5)], "of several with paths the one that expires first goes");
+        let late = Timestamp::from_unix_milliseconds(500).saturating_add(RETENTION);
+        edit(&store, |edit| edit.sweep(late, 2).map(|swept| assert_eq!(swept, 2))).await;
+        edit(&store, |edit| edit.sweep(late, 2).map(|swept| assert_eq!(swept, 1))).await;
+        assert_eq!(names(&store), [COUNT]);
     }
 
     #[tokio::test]

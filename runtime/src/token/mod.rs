@@ -10,7 +10,7 @@ mod settings;
 mod terms;
 
 pub(crate) use self::content::TokenJson;
-pub(crate) use self::create::{NewToken, Replaced, check_beginning, check_future, password_hash};
+pub(crate) use self::create::{NewToken, Replaced, check_beginning, check_future, password_hash, shared_file};
 pub(crate) use self::load::{load, stored, unreadable_reference};
 pub(crate) use self::password::NewPassword;
 pub(crate) use self::record::TokenRecord;

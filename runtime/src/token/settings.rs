@@ -162,6 +162,9 @@ pub(crate) struct TokenSettings {
     /// None before they were asked for.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub(crate) uses: Option<KnownUses>,
+    /// The highest number of uses that was ever told. A use that is given back does not lower it.
+    #[serde(rename = "o", default, skip_serializing_if = "is_zero")]
+    pub(crate) told: u32,
     /// The token that replaces it.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotation: Option<Rotation>,
@@ -288,6 +291,7 @@ impl TokenSettings {
             max_downloads: terms.max_uses.and_then(|most| u64::from(most).try_into().ok()),
             uses: known.or(Some(uses)).filter(|uses| self.uses.is_some() || !uses.are_none()),
             is_locked: terms.is_locked,
+            told: self.most_uses().max(uses.all()),
             ..self
         };
         let has_same_terms = (refreshed.not_before, refreshed.max_downloads) == (self.not_before, self.max_downloads);
@@ -310,6 +314,17 @@ impl TokenSettings {
         Ok(batch)
     }
 
+    /// What keeps that a token is unlocked, at the backbone and for peers.
+    pub(crate) fn unlocking(view: &View<'_>, id: &TokenId) -> Result<Batch> {
+        let mut batch = Batch::new();
+        let before = Self::stored(view, id)?;
+        let after = Self { is_locked: false, is_locked_for_peers: false, ..before.clone() };
+        if after != before {
+            after.put(&mut batch, id)?;
+        }
+        Ok(batch)
+    }
+
     /// Keeps, beside other changes, whether peers are locked out, for as long as the token is stored.
     pub(crate) fn lock_for_peers(batch: &mut Batch, view: &View<'_>, id: &TokenId, is_locked: bool) -> Result<()> {
         let before = Self::stored(view, id)?;
@@ -319,14 +334,19 @@ impl TokenSettings {
         Ok(())
     }
 
-    /// Whether its creator wants to be told of what was used since `before`.
+    /// Whether its creator wants to be told of what was used since `before`: of the first use once, although it may be given back.
     pub(crate) fn is_to_be_told_after(&self, before: &Self) -> bool {
-        let (before, after) = (before.uses.map_or(0, KnownUses::all), self.uses.map_or(0, KnownUses::all));
+        let all = |settings: &Self| settings.uses.map_or(0, KnownUses::all);
         match self.notify.unwrap_or_default() {
             Notify::None => false,
-            Notify::First => before == 0 && after > 0,
-            Notify::Each => after > before,
+            Notify::First => before.most_uses() == 0 && self.most_uses() > 0,
+            Notify::Each => all(self) > all(before),
         }
+    }
+
+    /// The most uses that this device has known of at a time. What an earlier version kept has the last ones only.
+    pub(crate) fn most_uses(&self) -> u32 {
+        self.told.max(self.uses.map_or(0, KnownUses::all))
     }
 
     /// The token with what is shown of them.
@@ -334,6 +354,11 @@ impl TokenSettings {
         let Self { label, not_before, max_downloads, notify, transports, .. } = self;
         dto::Token { label, not_before, max_downloads, notify, transports, ..token }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn name(id: &TokenId) -> String {
@@ -370,7 +395,8 @@ mod tests {
         let uses = Some(KnownUses { committed: 1, leased: 2, last_read_at: None, at: time(9) });
         let rotation = Some(Rotation { to: id.clone(), used: 1, limit: None, is_complete: true });
         let of_terms = TokenSettings::of(&terms());
-        let full = TokenSettings { uses, rotation, is_locked: true, changed_at: Some(time(7)), ..of_terms.clone() };
+        let full =
+            TokenSettings { uses, rotation, told: 4, is_locked: true, changed_at: Some(time(7)), ..of_terms.clone() };
         let locked = TokenSettings { is_locked: true, ..TokenSettings::default() };
         let locked_for_peers = TokenSettings { is_locked_for_peers: true, ..TokenSettings::default() };
         for settings in [
@@ -419,6 +445,7 @@ mod tests {
                 is_locked_for_peers: false,
                 changed_at: Some(time(9)),
                 transports: terms().transports,
+                told: 5,
             }
         );
         let unlocked = settings.clone().refreshed(&TokenTerms { is_locked: false, ..said.clone() }, time(10));
@@ -474,6 +501,31 @@ mod tests {
             let changes = [(0, 1), (1, 2), (2, 2)];
             assert_eq!(changes.map(|(from, to)| used(notify, to).is_to_be_told_after(&used(notify, from))), told);
         }
+    }
+
+    #[test]
+    fn the_first_use_is_told_once_although_it_was_given_back() {
+        let mut said = TokenTerms {
+            expires_at: time(100),
+            not_before: None,
+            max_uses: None,
+            strict_uses: false,
+            committed_uses: 0,
+            leased_uses: 0,
+            failed_attempts: 0,
+            is_locked: false,
+            revoked_at: None,
+            last_read_at: None,
+        };
+        let mut settings = TokenSettings { notify: Some(Notify::First), ..TokenSettings::default() };
+        let mut told = Vec::new();
+        for (at, leased) in [1, 0, 1, 2].into_iter().enumerate() {
+            said.leased_uses = leased;
+            let after = settings.clone().refreshed(&said, time(at as i64));
+            told.push((after.is_to_be_told_after(&settings), after.told));
+            settings = after;
+        }
+        assert_eq!(told, [(true, 1), (false, 1), (false, 1), (false, 2)]);
     }
 
     #[test]

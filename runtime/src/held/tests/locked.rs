@@ -3,6 +3,7 @@
 use super::*;
 use crate::dto::TokenStatus;
 use crate::facade::FindTokens;
+use crate::token::TokenSettings;
 
 async fn status(world: &World, token: &Token) -> Option<TokenStatus> {
     let listed = TokensFacade::new(world.node.clone()).find(FindTokens::default()).await.unwrap();
@@ -27,9 +28,12 @@ async fn a_token_that_peers_have_locked_is_listed_as_locked_until_it_is_unlocked
             assert_eq!(world.ask(token, &stranger, Some(&right)).await, Err(Refusal::Locked));
             assert!(is_locked(&world.node.core, &token.id).unwrap());
         }
-        let kept = crate::token::TokenSettings::stored(&world.node.core.store.view(), &ephemeral.id).unwrap();
+        let kept = TokenSettings::stored(&world.node.core.store.view(), &ephemeral.id).unwrap();
         assert_eq!(kept, Default::default(), "nothing is kept of a token that is in no list");
         unlock(&world.node.core, &token.id).await.unwrap();
+        assert_eq!(status(world, &token).await, Some(TokenStatus::Locked), "until the backbone has answered");
+        let unlock = |view: &View<'_>| Ok::<_, StoreError>((TokenSettings::unlocking(view, &token.id)?, ()));
+        world.node.core.store.change(unlock).await.unwrap();
         assert_eq!(status(world, &token).await, Some(TokenStatus::Active));
         let right = world.hash(&token);
         assert!(world.ask(&token, &stranger, Some(&right)).await.is_ok());

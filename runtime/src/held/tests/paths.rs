@@ -4,7 +4,8 @@ use transport::peer::Via;
 
 use super::*;
 use crate::dto::TokenTransports;
-use crate::facade::{NewTerms, UpdateToken};
+use crate::facade::{CreateOwnToken, NewTerms, UpdateToken};
+use crate::store::Batch;
 
 fn by(names: &str) -> CreateTokenForFile {
     let terms = NewTerms { transports: Some(names.parse().unwrap()), ..NewTerms::default() };
@@ -134,6 +135,87 @@ async fn paths_that_nobody_could_enforce_are_refused_and_change_nothing() {
         let refused = TokensFacade::new(world.node.clone()).update_token(&token.id, change).await.unwrap_err();
         assert!(refused.to_string().contains("'transports' must contain store"), "{refused}");
         assert_eq!(held(world, &token).transports, TokenTransports::ALL);
+    })
+    .await;
+}
+
+/// A token of the world as if another device had made it, which this one learns of by synchronizing.
+async fn leave_to_another_device(world: &World, token: &Token, file: &FileId) {
+    let mut batch = Batch::new();
+    let mut object = world.node.core.store.object(collection::TOKENS, token.id.as_str()).unwrap().unwrap();
+    object.properties.insert("createdByDevice".to_owned(), OTHER_DEVICE.into());
+    batch.put_object(object);
+    let mut object = world.node.core.store.object(collection::FILES, file.as_str()).unwrap().unwrap();
+    object.properties.insert("pathsLimitedBy".to_owned(), serde_json::json!([OTHER_DEVICE]));
+    batch.put_object(object);
+    let view = world.node.core.store.view();
+    let mut edit = Edit::of(&view, &mut batch).unwrap();
+    edit.remove(&token.id).unwrap();
+    edit.finish().unwrap();
+    drop(view);
+    world.node.core.store.commit(batch).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_devices_give_neither_token_nor_file_and_change_no_paths() {
+    World::run(async |world| {
+        let reader = memory::new_account(world.clock.now());
+        let file = world.upload(plain(600_000), ContentFormat::V2).await;
+        let token = world.share(&file, by("relay,store")).await;
+        let object = |id: &str| world.node.core.store.object(collection::FILES, id).unwrap().unwrap();
+        let named = object(file.id.as_str()).properties["pathsLimitedBy"].clone();
+        assert_eq!(named, serde_json::json!([world.node.core.account.device_id()]), "other devices learn of it");
+        let [direct, relayed] =
+            [Via::Direct, Via::Relay].map(|via| channel_to(Some(&reader), world.clock.now()).over(via));
+        let own = channel_to(Some(&world.account), world.clock.now()).over(Via::Direct);
+        let by_id = FileTarget::File(file.id.clone());
+        let mut begun = Vec::new();
+        for target in [by_id.clone(), FileTarget::Token(token.id.clone())] {
+            begun.push(world.content(target, &relayed).await.unwrap());
+        }
+        for held in &mut begun {
+            held.content.read(0..PIECE_LENGTH).await.unwrap();
+        }
+        leave_to_another_device(world, &token, &file.id).await;
+        for held in &mut begun {
+            assert_eq!(read_from(held, PIECE_LENGTH).await, Err(Refusal::NotFound));
+        }
+        for channel in [&direct, &relayed] {
+            assert_eq!(world.content(by_id.clone(), channel).await.map(drop), Err(Refusal::OtherPath));
+            assert_eq!(world.ask(&token, channel, None).await, Err(Refusal::NotFound));
+        }
+        assert!(world.content(by_id, &own).await.is_ok());
+        let tokens = TokensFacade::new(world.node.clone());
+        let change = UpdateToken { transports: Some(TokenTransports::ALL), ..UpdateToken::default() };
+        let refused = tokens.update_token(&token.id, change).await.unwrap_err();
+        assert!(refused.to_string().contains("change it there"), "{refused}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_with_paths_is_held_although_only_its_content_was_given() {
+    World::run(async |world| {
+        let file = world.upload(plain(100), ContentFormat::V2).await;
+        let plain = world.share(&file, by("all")).await;
+        let content: Value = serde_json::from_str(plain.content.as_str()).unwrap();
+        let tokens = TokensFacade::new(world.node.clone());
+        let mut request = CreateOwnToken::new(content.clone(), plain.expires_at);
+        let given = tokens.create_own_token(request.clone()).await.unwrap();
+        let stored = |id| HeldToken::stored(&world.node.core.store.view(), id).unwrap();
+        assert!(stored(&given.id).is_none(), "nobody has asked this node to give it");
+        request.terms.transports = by("direct,store").terms.transports;
+        let limited = tokens.create_own_token(request).await.unwrap();
+        assert_eq!(stored(&limited.id).unwrap().file, file.id);
+        let change = UpdateToken { transports: by("store").terms.transports, ..UpdateToken::default() };
+        tokens.update_token(&given.id, change).await.unwrap();
+        assert!(!stored(&given.id).unwrap().transports.reach_peers());
+        let reader = memory::new_account(world.clock.now());
+        for via in [Via::Direct, Via::Relay] {
+            let channel = channel_to(Some(&reader), world.clock.now()).over(via);
+            let by_id = world.content(FileTarget::File(file.id.clone()), &channel).await;
+            assert_eq!(by_id.map(drop), Err(Refusal::OtherPath));
+        }
     })
     .await;
 }
