@@ -73,7 +73,7 @@ pub struct Config {
     /// Bounds for buckets and uploads to them.
     pub storage: StorageConfig,
     /// How often the backbone is asked how own tokens with a limit, or of whose uses somebody wants to be told, were used. Without it only
-    /// whoever asks for the terms of a token learns that. After failures it is asked less often.
+    /// whoever asks for the terms of a token learns that; zero is the same. After failures it is asked less often.
     pub token_interval: Option<Duration>,
 }
 

@@ -1,17 +1,21 @@
 //! Asks the backbone by itself how own tokens were used, so that applications are told of uses, and lists are right, although nobody asks.
 //!
 //! Asked are tokens of this device with a limit, or of whose uses somebody wants to be told, as long as something can become of them: not those
-//! that are revoked, have expired or have no use left. One is asked after the other, at most [`ASKED_AT_ONCE`] in a round; the next round goes
-//! on behind them. What is told is kept, and the events are those of [`TokensFacade::token_terms`]. After a failure of the backbone the
-//! rounds come less and less often.
+//! that are revoked, have no use left, or have expired so long ago that no use of them is open. A use that a raised limit allows again is found
+//! because whoever raises it is told the uses. One is asked after the other, at most [`ASKED_AT_ONCE`] in a round; the next round goes on behind
+//! them. What is told is kept, and the events are those of [`TokensFacade::token_terms`]: each at most once, so one that a crash of the node
+//! keeps from being published after its use was kept is lost. If the backbone cannot answer for a while, the rounds come less and less often;
+//! what it answers to one token is no reason not to ask about others.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tracing::{debug, info};
+use tracing::{info, warn};
+use transport::access::LEASE;
 use transport::wire::{Timestamp, TokenId};
 
 use super::{Node, TokensFacade};
+use crate::blocking::blocking;
 use crate::core::Core;
 use crate::dto::Notify;
 use crate::store::StoreError;
@@ -26,11 +30,12 @@ const LOOKED_AT_ONCE: usize = 4096;
 /// Names that are read at a time.
 const PAGE: usize = 256;
 /// The longest time between two rounds, after many failures.
-const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 
-/// Asks from now on, until the node stops or is dropped; not at all without [`Config::token_interval`](crate::Config::token_interval).
+/// Asks from now on, until the node stops or is dropped; not at all without [`Config::token_interval`](crate::Config::token_interval), or if
+/// that is zero.
 pub(crate) fn start(node: &Arc<Node>) {
-    if let Some(interval) = node.core.config.token_interval {
+    if let Some(interval) = node.core.config.token_interval.filter(|interval| !interval.is_zero()) {
         drop(node.core.background.run(watch(Arc::downgrade(node), interval)));
     }
 }
@@ -39,9 +44,10 @@ async fn watch(node: Weak<Node>, interval: Duration) {
     let mut rounds = Rounds::default();
     loop {
         tokio::time::sleep(rounds.wait(interval)).await;
-        let Some(node) = node.upgrade() else { return };
         // On the heap: the tasks of a node are many, and wait most of the time.
-        Box::pin(rounds.run(node)).await;
+        if Box::pin(rounds.run(&node)).await.is_none() {
+            return;
+        }
     }
 }
 
@@ -63,37 +69,64 @@ impl Rounds {
         longer.min(LONGEST_WAIT.max(interval))
     }
 
-    /// Asks about the tokens whose turn it is.
-    async fn run(&mut self, node: Arc<Node>) {
-        match self.ask(node).await {
+    /// Asks about the tokens whose turn it is; none if the node is gone.
+    async fn run(&mut self, node: &Weak<Node>) -> Option<()> {
+        match self.ask(node).await.transpose()? {
             Ok(()) => self.failures = 0,
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 info!(%error, failures = self.failures, "the backbone does not tell how tokens were used; it is asked again later");
             }
         }
+        Some(())
     }
 
-    async fn ask(&mut self, node: Arc<Node>) -> Result<()> {
-        let (due, next) = due(&node.core, self.from.as_deref(), (ASKED_AT_ONCE, LOOKED_AT_ONCE))?;
-        self.from = next;
-        // A backbone that tells nothing is no failure.
-        if due.is_empty() || !node.core.account.token_services().await?.is_some_and(|services| services.terms) {
-            return Ok(());
-        }
-        let tokens = TokensFacade::new(node);
+    /// The node is held for one token at a time, so that a round does not keep it from ending.
+    async fn ask(&mut self, node: &Weak<Node>) -> Result<Option<()>> {
+        let Some(due) = self.due(node).await? else { return Ok(None) };
         for id in due {
-            match tokens.ask_for_terms(&id).await {
+            let Some(node) = node.upgrade() else { return Ok(None) };
+            match TokensFacade::new(node).ask_for_terms(&id).await {
                 Ok(_) => {}
-                // It was deleted by whichever client; the next synchronization tells.
-                Err(Error::RecordNotFound(_) | Error::RecordNotFoundAtBackbone(_)) => {
-                    debug!(token = crate::logging::short(&id), "a token is gone at the backbone");
+                Err(error) if ends_round(&error) => {
+                    // It was asked about: others come before it is asked about again.
+                    self.from = Some(behind(&id));
+                    return Err(error);
                 }
-                Err(error) => return Err(error),
+                // A token may have been deleted by whichever client; the next synchronization tells.
+                Err(error) => {
+                    warn!(%error, token = crate::logging::short(&id), "it is not known how a token was used");
+                }
             }
         }
-        Ok(())
+        Ok(Some(()))
     }
+
+    /// The tokens whose turn it is. A backbone that tells nothing is no failure: then there are none.
+    async fn due(&mut self, node: &Weak<Node>) -> Result<Option<Vec<TokenId>>> {
+        let Some(node) = node.upgrade() else { return Ok(None) };
+        let (core, from) = (node.core.clone(), self.from.clone());
+        let found = blocking(move || due(&core, from.as_deref(), (ASKED_AT_ONCE, LOOKED_AT_ONCE))).await;
+        let (due, next) = found?;
+        self.from = next;
+        let is_told =
+            !due.is_empty() && node.core.account.token_services().await?.is_some_and(|services| services.terms);
+        Ok(Some(if is_told { due } else { Vec::new() }))
+    }
+}
+
+/// Whether an error is one of all tokens, so that it is of no use to ask about more of them now.
+fn ends_round(error: &Error) -> bool {
+    match error {
+        Error::Backbone(error) => error.is_transient(),
+        Error::Stopped | Error::Store(_) | Error::StorageFull(_) => true,
+        _ => false,
+    }
+}
+
+/// The first name that may follow a token.
+fn behind(id: &TokenId) -> String {
+    format!("{SETTINGS}{id}\0")
 }
 
 /// The tokens to ask about, from a name on, within bounds for how many are asked about and looked at. At the end it begins again.
@@ -127,7 +160,9 @@ fn is_due(core: &Core, id: &TokenId) -> bool {
     }
     let record = token::stored(&view, id).ok().flatten();
     record.is_some_and(|record| {
-        record.is_own && record.created_by_device == *core.account.device_id() && record.expires_at > now
+        // A use that was open at the expiry may go on, and be counted, until its lease ends.
+        let is_over = record.expires_at.saturating_add(LEASE) <= now;
+        record.is_own && record.created_by_device == *core.account.device_id() && !is_over
     })
 }
 
@@ -137,7 +172,7 @@ fn is_of_interest(settings: &TokenSettings, now: Timestamp) -> bool {
     let is_exhausted = settings.max_downloads.is_some_and(|most| committed >= most.get()) && leased == 0;
     let is_told = match settings.notify.unwrap_or_default() {
         Notify::None => false,
-        Notify::First => committed == 0,
+        Notify::First => settings.most_uses() == 0,
         Notify::Each => true,
     };
     (is_told || settings.max_downloads.is_some()) && !is_exhausted
@@ -191,9 +226,21 @@ mod tests {
     fn rounds_come_less_often_after_failures_up_to_a_bound() {
         let minute = Duration::from_secs(60);
         let wait = |failures| Rounds { failures, from: None }.wait(minute);
-        assert_eq!([0, 1, 2, 5].map(|failures| wait(failures) / 60), [1, 2, 4, 32].map(Duration::from_secs));
+        assert_eq!([0, 1, 2, 5].map(|failures| wait(failures) / 60), [1, 2, 4, 10].map(Duration::from_secs));
         assert_eq!((wait(6), wait(u32::MAX)), (LONGEST_WAIT, LONGEST_WAIT));
         assert_eq!(Rounds { failures: 9, from: None }.wait(2 * LONGEST_WAIT), 2 * LONGEST_WAIT);
+    }
+
+    #[test]
+    fn only_what_concerns_all_tokens_ends_a_round() {
+        for (error, expected) in [
+            (Error::Stopped, true),
+            (Error::RecordNotFound("Token"), false),
+            (Error::NotSupported("of this one".to_owned()), false),
+            (Error::Unknown("an answer that cannot be read".to_owned()), false),
+        ] {
+            assert_eq!(ends_round(&error), expected, "{error}");
+        }
     }
 
     #[tokio::test]
@@ -201,6 +248,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new("2030-01-01T00:00:00.000Z".parse().unwrap()));
         let core = crate::delivery::memory::node(directory.path(), clock.clone());
+        let before = |time: Duration| {
+            let now = clock.now().as_unix_milliseconds();
+            Timestamp::from_unix_milliseconds(now - i64::try_from(time.as_millis()).unwrap())
+        };
         let id = |number: u8| -> TokenId { format!("TOK{number:017}").parse().unwrap() };
         let mut batch = Batch::new();
         for number in 1..=7 {
@@ -208,7 +259,9 @@ mod tests {
             let mut record = record(&core);
             record.expires_at = clock.now().saturating_add(hour);
             match number {
-                2 => record.expires_at = clock.now(),
+                // The last use that was open at its expiry has ended now.
+                2 => record.expires_at = before(LEASE),
+                3 => record.expires_at = before(LEASE - Duration::from_millis(1)),
                 4 => record.created_by_device = "DVCotherotherother12".parse().unwrap(),
                 _ => {}
             }
@@ -222,6 +275,7 @@ mod tests {
         let (second, next) = due(&core, next.as_deref(), (2, 9)).unwrap();
         assert_eq!(second, [id(5), id(7)]);
         assert_eq!(due(&core, next.as_deref(), (2, 9)).unwrap(), (Vec::new(), None));
+        assert_eq!(due(&core, Some(&behind(&id(3))), (9, 9)).unwrap().0, [id(5), id(7)]);
         let (few, next) = due(&core, None, (9, 2)).unwrap();
         assert_eq!((few, next.is_some()), (vec![id(1)], true), "no more is looked at than the bound says");
     }
