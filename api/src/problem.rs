@@ -62,7 +62,7 @@ pub(crate) struct ErrorDetail {
     time: String,
     /// Where the code is explained.
     docs: String,
-    /// If the rotation of a token has failed after the new token was made: that token. The same request goes on with it.
+    /// If the rotation of a token has failed after the new token was made: that token. The same request completes the rotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     new_token: Option<String>,
 }
@@ -273,9 +273,8 @@ impl From<Error> for Problem {
             Error::Store(_) | Error::Config(_) => Self::unexpected(),
             Error::StorageFull(_) => Self::storage_full(),
             Error::Unreplaced { new, cause } => {
-                let why = Self::from(*cause);
-                let message = format!("{} The new token {new} is made; the same request goes on with it.", why.message);
-                Self { message: message.into(), hint: Some(Hint::NewToken(new.to_string())), ..why }
+                let hint = Some(Hint::NewToken(new.to_string()));
+                Self { hint, ..Self::from(*cause) }
             }
             error => {
                 let (code, message) = (error.code().to_owned().into(), error.to_string().into());

@@ -62,8 +62,8 @@ impl Failure {
     /// The same for the rotation of a token that has got as far as the new one.
     #[must_use]
     pub(crate) fn after_new_token(mut self, id: TokenId) -> Self {
-        self.message = format!("{}; the new token {id} is made, but the old one has not ended", self.message);
-        self.hint = Some("run the same command again to go on with the new token".to_owned());
+        self.message = format!("{}; the new token {id} is made", self.message);
+        self.hint = Some("run the same command again to complete the rotation".to_owned());
         self.new_token = Some(Box::new(id));
         self
     }

@@ -107,13 +107,10 @@ struct RefusalBody {
 
 impl From<RefusalBody> for Failure {
     fn from(RefusalBody { code, message, new_token }: RefusalBody) -> Self {
+        let failure = Self::from_rest(&code, &message);
         match new_token {
-            Some(id) => {
-                // What follows is said in other words.
-                let why = message.find(" The new token ").map_or(message.as_str(), |end| &message[..end]);
-                Self::from_rest(&code, why).after_new_token(id)
-            }
-            None => Self::from_rest(&code, &message),
+            Some(id) => failure.after_new_token(id),
+            None => failure,
         }
     }
 }
