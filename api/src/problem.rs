@@ -336,6 +336,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rotation_that_failed_after_the_new_token_names_it_in_a_member_of_its_own() {
+        let cause = || Error::NotSupported("text".to_owned());
+        let new = "TOKabcdefghijklmno12".parse().unwrap();
+        let (bare, failed) = (Problem::from(cause()), Problem::from(Error::Unreplaced { new, cause: cause().into() }));
+        assert_eq!((failed.status(), failed.code()), (bare.status(), bare.code()));
+        let body = failed.body(Timestamp::NEVER).error;
+        assert_eq!((body.message.as_str(), body.new_token.as_deref()), ("text", Some("TOKabcdefghijklmno12")));
+    }
+
+    #[test]
     fn errors_of_this_machine_do_not_show_paths() {
         let (held, wanted) = ("/data/a".into(), "/data/b".into());
         let problem = Problem::from(Error::from(ConfigError::OtherLock { held, wanted }));

@@ -420,7 +420,7 @@ pub(super) fn check_not_revoked(view: &View<'_>, id: &TokenId) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
@@ -431,12 +431,14 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::config::{BackboneConfig, Config, PeerConfig, Secret};
-    use crate::facade::{CreateTokenForFile, FilesFacade, Node, UploadOwnFile};
+    use transport::wire::FileId;
+
+    use crate::facade::{CreateTokenForFile, FilesFacade, NewTerms, Node, UploadOwnFile};
     use crate::store::{Store, StoreKeySource};
     use crate::sync::Synchronizer;
 
-    /// A node that offers its tokens to peers.
-    async fn node(directory: &Path, backbone: &Backbone) -> Arc<Node> {
+    /// A node that offers its tokens to peers, if it has any.
+    pub(in crate::facade) async fn node(directory: &Path, backbone: &Backbone, peers: Option<PeerConfig>) -> Arc<Node> {
         std::fs::create_dir_all(directory).unwrap();
         let settings = BackboneConfig::new(backbone.url(), "test", Secret::new("test"));
         let config = Config::new(directory, settings);
@@ -444,22 +446,77 @@ mod tests {
         let store = Arc::new(Store::open_in(directory, &key, true).unwrap());
         let account = crate::account::load_or_create(&config, &store, &SystemClock).await.unwrap();
         let mut core = Core::new(config, Arc::new(SystemClock), store, account, directory.join("tmp"));
-        Arc::get_mut(&mut core).unwrap().config.peers = Some(PeerConfig::default());
+        Arc::get_mut(&mut core).unwrap().config.peers = peers;
         Arc::new(Node { core, sync: Synchronizer::idle(), server: None })
+    }
+
+    /// A backbone, and what makes it fail.
+    pub(in crate::facade) async fn backbone(directory: &Path) -> (Backbone, Faults) {
+        let faults = Faults::new();
+        let mut config = backbone_mock::Config::new(directory.join("backbone")).with_client("test", "test");
+        config.faults = Some(faults.clone());
+        (Backbone::start(config).await.unwrap(), faults)
+    }
+
+    async fn upload(node: &Arc<Node>) -> FileId {
+        let request = UploadOwnFile::new(&b"x"[..], "a".parse().unwrap(), "text/plain".parse().unwrap());
+        FilesFacade::new(node.clone()).upload_own_file(request).await.unwrap().id
+    }
+
+    fn by_store() -> CreateTokenForFile {
+        let terms = NewTerms { transports: Some("store".parse().unwrap()), ..NewTerms::default() };
+        CreateTokenForFile { terms, ..CreateTokenForFile::default() }
+    }
+
+    #[tokio::test]
+    async fn a_token_whose_paths_another_device_keeps_is_rotated_and_changed_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let (backbone, _) = backbone(directory.path()).await;
+        let node = node(&directory.path().join("node"), &backbone, Some(PeerConfig::default())).await;
+        let (file, tokens) = (upload(&node).await, TokensFacade::new(node.clone()));
+        let files = FilesFacade::new(node.clone());
+        let [here, there] = [(); 2].map(|()| files.create_token_for_file(&file, by_store()));
+        let (here, there) = (here.await.unwrap(), there.await.unwrap());
+        let mut batch = Batch::new();
+        let mut object = node.core.store.object(collection::TOKENS, there.id.as_str()).unwrap().unwrap();
+        object.properties.insert("createdByDevice".to_owned(), "DVCotherotherother12".into());
+        batch.put_object(object);
+        node.core.store.commit(batch).await.unwrap();
+        let refused = tokens.rotate_token(&there.id).await.unwrap_err();
+        assert!(refused.to_string().contains("on the device that made it"), "{refused}");
+        let change = UpdateToken { transports: Some(TokenTransports::ALL), ..UpdateToken::default() };
+        let refused = tokens.update_token(&there.id, change).await.unwrap_err();
+        assert!(refused.to_string().contains("change it there"), "{refused}");
+        let label = UpdateToken { label: Some(Some("a".parse().unwrap())), ..UpdateToken::default() };
+        tokens.update_token(&there.id, label).await.unwrap();
+        assert_eq!(tokens.rotate_token(&here.id).await.unwrap().token.transports, by_store().terms.transports);
+    }
+
+    #[tokio::test]
+    async fn a_token_with_paths_is_held_while_peers_are_off() {
+        let directory = tempfile::tempdir().unwrap();
+        let (backbone, _) = backbone(directory.path()).await;
+        let node = node(&directory.path().join("node"), &backbone, None).await;
+        let (file, tokens) = (upload(&node).await, TokensFacade::new(node.clone()));
+        let files = FilesFacade::new(node.clone());
+        let held = |id| HeldToken::stored(&node.core.store.view(), id).unwrap().map(|held| held.file);
+        let limited = files.create_token_for_file(&file, by_store()).await.unwrap();
+        assert_eq!(held(&limited.id), Some(file.clone()));
+        let token = files.create_token_for_file(&file, CreateTokenForFile::default()).await.unwrap();
+        assert_eq!(held(&token.id), None);
+        let change = UpdateToken { transports: by_store().terms.transports, ..UpdateToken::default() };
+        let changed = tokens.update_token(&token.id, change).await.unwrap();
+        assert_eq!((changed.peers, held(&token.id)), (TokenPath::NotOffered, Some(file)));
     }
 
     #[tokio::test]
     async fn peers_are_counted_after_a_change_that_may_have_happened_and_not_after_a_refused_one() {
         let directory = tempfile::tempdir().unwrap();
-        let faults = Faults::new();
-        let mut config = backbone_mock::Config::new(directory.path().join("backbone")).with_client("test", "test");
-        config.faults = Some(faults.clone());
-        let backbone = Backbone::start(config).await.unwrap();
-        let node = node(&directory.path().join("node"), &backbone).await;
+        let (backbone, faults) = backbone(directory.path()).await;
+        let node = node(&directory.path().join("node"), &backbone, Some(PeerConfig::default())).await;
         let files = FilesFacade::new(node.clone());
-        let request = UploadOwnFile::new(&b"x"[..], "a".parse().unwrap(), "text/plain".parse().unwrap());
-        let file = files.upload_own_file(request).await.unwrap();
-        let token = files.create_token_for_file(&file.id, CreateTokenForFile::default()).await.unwrap();
+        let file = upload(&node).await;
+        let token = files.create_token_for_file(&file, CreateTokenForFile::default()).await.unwrap();
         let is_counted = || HeldToken::stored(&node.core.store.view(), &token.id).unwrap().unwrap().is_counted;
         for (fault, expected) in [
             (Fault::RefuseBefore(StatusCode::BAD_REQUEST), false),

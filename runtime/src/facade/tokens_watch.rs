@@ -180,6 +180,10 @@ fn is_of_interest(settings: &TokenSettings, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use backbone_mock::fault::{Fault, Matching};
+
+    use super::super::CreateOwnToken;
+    use super::super::tokens_terms::tests::{backbone, node};
     use super::*;
     use crate::clock::{Clock as _, ManualClock};
     use crate::store::Batch;
@@ -241,6 +245,44 @@ mod tests {
         ] {
             assert_eq!(ends_round(&error), expected, "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_keeps_failing_keeps_no_other_from_its_turn() {
+        let directory = tempfile::tempdir().unwrap();
+        let (backbone, faults) = backbone(directory.path()).await;
+        let node = node(&directory.path().join("node"), &backbone, None).await;
+        let tokens = TokensFacade::new(node.clone());
+        let mut ids = Vec::new();
+        for number in 0..3 {
+            let mut request = CreateOwnToken::new(serde_json::json!({ "a": number }), Timestamp::NEVER);
+            request.terms.max_downloads = Some(2.try_into().unwrap());
+            ids.push(tokens.create_own_token(request).await.unwrap().id);
+        }
+        ids.sort();
+        let forget = async || {
+            let mut batch = Batch::new();
+            ids.iter().for_each(|id| settings(Some(9), Notify::None, 0).put(&mut batch, id).unwrap());
+            node.core.store.commit(batch).await.unwrap();
+        };
+        let limit = |id| {
+            let settings = TokenSettings::stored(&node.core.store.view(), id).unwrap();
+            settings.max_downloads.map(u32::from).unwrap()
+        };
+        let terms_of = |id: &TokenId| Matching::path(&format!("/{id}/Terms"));
+        let (weak, mut rounds) = (Arc::downgrade(&node), Rounds::default());
+        forget().await;
+        faults.inject(terms_of(&ids[0]), Fault::RefuseBefore(http::StatusCode::FORBIDDEN));
+        rounds.run(&weak).await.unwrap();
+        assert_eq!((ids.iter().map(limit).collect::<Vec<_>>(), rounds.failures), (vec![9, 2, 2], 0));
+        forget().await;
+        faults.inject(terms_of(&ids[1]), Fault::RefuseBefore(http::StatusCode::SERVICE_UNAVAILABLE));
+        rounds.run(&weak).await.unwrap();
+        assert_eq!((ids.iter().map(limit).collect::<Vec<_>>(), rounds.failures), (vec![9, 9, 9], 1));
+        rounds.run(&weak).await.unwrap();
+        assert_eq!((ids.iter().map(limit).collect::<Vec<_>>(), rounds.failures), (vec![9, 9, 2], 0));
+        drop((tokens, node));
+        assert_eq!(rounds.run(&weak).await, None, "the node is gone");
     }
 
     #[tokio::test]

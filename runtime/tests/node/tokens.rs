@@ -637,6 +637,25 @@ async fn a_replaced_token_ends_and_the_new_one_has_the_uses_that_are_left() {
 }
 
 #[tokio::test]
+async fn a_rotation_that_fails_after_the_old_token_has_ended_names_the_new_one_and_is_completed() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let token = alice.tokens().create_own_token(counted(&world, 3)).await.unwrap();
+    world.faults.inject(Matching::path("/Revoke").method(Method::POST), Fault::DropBefore);
+    alice.tokens().rotate_token(&token.id).await.unwrap_err();
+    load_token(&bob, &token.reference, None).await.unwrap();
+    world.faults.clear();
+    world.faults.inject(Matching::path("/Terms").method(Method::PATCH), Fault::DropBefore);
+    let failed = alice.tokens().rotate_token(&token.id).await.unwrap_err();
+    let runtime::Error::Unreplaced { new: made, .. } = &failed else { panic!("{failed}") };
+    assert!(failed.to_string().contains("the same call completes the rotation"), "{failed}");
+    assert!(alice.tokens().token(&token.id).await.unwrap().revoked_at.is_some(), "the old one has ended");
+    world.faults.clear();
+    let rotated = alice.tokens().rotate_token(&token.id).await.unwrap();
+    assert_eq!((&rotated.token.id, rotated.token.max_downloads.map(u32::from)), (made, Some(2)));
+}
+
+#[tokio::test]
 async fn a_node_that_reads_faster_than_claims_are_made_for_it_reads_without_and_is_counted_once() {
     let rate = backbone_mock::Rate { burst: 1, interval: Duration::from_secs(3600) };
     let limit = |config: &mut backbone_mock::Config| {
