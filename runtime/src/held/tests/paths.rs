@@ -152,7 +152,6 @@ async fn leave_to_another_device(world: &World, token: &Token, file: &FileId) {
     let mut edit = Edit::of(&view, &mut batch).unwrap();
     edit.remove(&token.id).unwrap();
     edit.finish().unwrap();
-    drop(view);
     world.node.core.store.commit(batch).await.unwrap();
 }
 
