@@ -167,6 +167,7 @@ pub(crate) fn status_of(error: &Error) -> StatusCode {
         // New rules of a backbone are about values, like the known ones.
         (None, Error::Backbone(failed)) if failed.code().is_validation() => StatusCode::BAD_REQUEST,
         (None, Error::Backbone(failed)) => status_of_failure(failed.failure()),
+        (None, Error::Unreplaced { cause, .. }) => status_of(cause),
         (None, _) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn face() -> Face {
         resources: [direct()]
             .into_iter()
             .chain(resources)
-            .chain([list(), revoke(), rotate(), terms(), peers(), codes(), downloads()])
+            .chain([list(), revoke(), rotate(), terms(), services(), peers(), codes(), downloads()])
             .collect(),
         schemas: Schemas { components, ..dialect.schemas },
         ..dialect
@@ -171,6 +171,20 @@ fn terms() -> Resource {
     Resource { path: "Tokens/{id}/Terms", need: TOKENS, operations: vec![terms] }
 }
 
+fn services() -> Resource {
+    let services = Operation {
+        method: Method::GET,
+        produces: &[Media::JSON],
+        handler: Box::new(|call| Box::pin(tokens::services(call.with(DIFFERENCES)))),
+        description: Description {
+            summary: "What the backbone enforces and tells of tokens beyond the published protocol",
+            input: Input::None,
+            output: Output::One("TokenServices"),
+        },
+    };
+    Resource { path: "TokenServices", need: TOKENS, operations: vec![services] }
+}
+
 /// Those that no dialect has; the document has the others already.
 fn components() -> Vec<(String, RefOr<Schema>)> {
     let files = Components::default().with_renamed::<dto::File>(FILE_WITH_FORMAT, describe_format);
@@ -179,6 +193,7 @@ fn components() -> Vec<(String, RefOr<Schema>)> {
         .with_changed::<dto::ChangedToken>(refer_to_token)
         .with_changed::<dto::RotatedToken>(refer_to_token)
         .with::<dto::TokenTerms>()
+        .with::<dto::TokenServices>()
         .with::<dto::ListedTokens>()
         .with::<peers::Peers>()
         .with::<codes::OfferedCode>()
@@ -223,6 +238,7 @@ mod tests {
             (Method::POST, "/api/enlace/v1/Tokens/x/Revoke"),
             (Method::POST, "/api/enlace/v1/Tokens/x/Rotate"),
             (Method::GET, "/api/enlace/v1/Tokens/x/Terms"),
+            (Method::GET, "/api/enlace/v1/TokenServices"),
             (Method::GET, "/api/enlace/v1/Account/IdentityInfo"),
             (Method::GET, "/api/enlace/v1/Peers"),
             (Method::POST, "/api/enlace/v1/Codes"),

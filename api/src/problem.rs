@@ -34,6 +34,8 @@ enum Hint {
     RetryAfter(u32),
     /// Which bytes there are, and their entity tag.
     Representation(Box<HeaderMap>),
+    /// The token that was made although the request failed.
+    NewToken(String),
 }
 
 /// The JSON text of a failed request.
@@ -45,6 +47,7 @@ pub(crate) struct ErrorBody {
 
 /// What went wrong.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ErrorDetail {
     /// Stable; programs decide by it.
     #[schema(example = "error.runtime.recordNotFound")]
@@ -59,6 +62,9 @@ pub(crate) struct ErrorDetail {
     time: String,
     /// Where the code is explained.
     docs: String,
+    /// If the rotation of a token has failed after the new token was made: that token. The same request completes the rotation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_token: Option<String>,
 }
 
 impl Problem {
@@ -222,7 +228,7 @@ impl Problem {
                 headers.insert(header::RETRY_AFTER, (*seconds).into());
             }
             Some(Hint::Representation(those)) => headers.extend(those.as_ref().clone()),
-            None => {}
+            Some(Hint::NewToken(_)) | None => {}
         }
         headers
     }
@@ -246,22 +252,30 @@ impl Problem {
     pub(crate) fn body(&self, now: Timestamp) -> ErrorBody {
         let docs = format!("{DOCS_BASE}{}", self.code);
         let (code, message) = (self.code.clone().into_owned(), self.message.clone().into_owned());
-        ErrorBody {
-            error: ErrorDetail { code, message, id: RequestId::current().of_failure(), time: now.to_string(), docs },
-        }
+        let new_token = match &self.hint {
+            Some(Hint::NewToken(id)) => Some(id.clone()),
+            _ => None,
+        };
+        let (id, time) = (RequestId::current().of_failure(), now.to_string());
+        ErrorBody { error: ErrorDetail { code, message, id, time, docs, new_token } }
     }
 }
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let status = status_of(&error);
-        if status.is_server_error() {
+        // Of a cause it is the cause that is noted.
+        if status.is_server_error() && !matches!(error, Error::Unreplaced { .. }) {
             log(&error);
         }
         match error {
             // Their texts name files and settings of this machine: they are for the log.
             Error::Store(_) | Error::Config(_) => Self::unexpected(),
             Error::StorageFull(_) => Self::storage_full(),
+            Error::Unreplaced { new, cause } => {
+                let hint = Some(Hint::NewToken(new.to_string()));
+                Self { hint, ..Self::from(*cause) }
+            }
             error => {
                 let (code, message) = (error.code().to_owned().into(), error.to_string().into());
                 Self { status, code, message, hint: None, also: None }
@@ -319,6 +333,16 @@ mod tests {
         }
         let problem = Problem::invalid_property("text");
         assert_eq!((problem.status(), problem.code()), (StatusCode::BAD_REQUEST, invalid.as_str()));
+    }
+
+    #[test]
+    fn a_rotation_that_failed_after_the_new_token_names_it_in_a_member_of_its_own() {
+        let cause = || Error::NotSupported("text".to_owned());
+        let new = "TOKabcdefghijklmno12".parse().unwrap();
+        let (bare, failed) = (Problem::from(cause()), Problem::from(Error::Unreplaced { new, cause: cause().into() }));
+        assert_eq!((failed.status(), failed.code()), (bare.status(), bare.code()));
+        let body = failed.body(Timestamp::NEVER).error;
+        assert_eq!((body.message.as_str(), body.new_token.as_deref()), ("text", Some("TOKabcdefghijklmno12")));
     }
 
     #[test]

@@ -63,6 +63,7 @@ fn the_readme_says_which_routes_the_own_face_has() {
         "Tokens/{id}/Revoke",
         "Tokens/{id}/Rotate",
         "Tokens/{id}/Terms",
+        "TokenServices",
     ];
     let changed = ("Tokens/{id}", "PATCH");
     let (alone, mut in_own): (Vec<_>, Vec<_>) =

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use runtime::dto::{
-    ChangedToken, File, FileFormat, IdentityInfo, ListedTokens, Notify, RotatedToken, Token, TokenTerms,
+    ChangedToken, File, FileFormat, IdentityInfo, ListedTokens, RotatedToken, Token, TokenServices, TokenTerms,
+    TokenTransports,
 };
 use runtime::facade::{
     CreateOwnToken, CreateTokenForFile, Download, FindTokens, LoadFile, LoadPeerToken, Ownership, UpdateToken,
@@ -263,28 +264,38 @@ impl Access {
     }
 
     pub(crate) async fn create_token_for_file(&self, id: &str, request: CreateTokenForFile) -> Result<Token, Failure> {
+        self.check_paths(request.terms.transports).await?;
         match self {
             Self::Here(node) => Ok(node.runtime.files().create_token_for_file(&file_id(id)?, request).await?),
             Self::There { client, .. } => client.create_token_for_file(file_id(id)?.as_str(), &request).await,
         }
     }
 
-    /// Refuses terms that the backbone cannot enforce and uses that it cannot tell, before something is uploaded. A running process refuses
-    /// the former with the token.
-    pub(crate) async fn check_terms(&self, request: &CreateTokenForFile) -> Result<(), Failure> {
+    /// Refuses paths that a running process of an earlier version would ignore, before something is shared.
+    pub(crate) async fn check_paths(&self, transports: Option<TokenTransports>) -> Result<(), Failure> {
+        let is_limited = transports.is_some_and(|transports| transports != TokenTransports::ALL);
         match self {
-            Self::Here(node) => {
-                node.runtime.files().check_terms(request).await?;
-                match request.terms.notify {
-                    None | Some(Notify::None) => Ok(()),
-                    Some(_) => Ok(node.runtime.tokens().check_uses_are_told().await?),
-                }
+            Self::There { client, running } if is_limited && client.token_services().await?.is_none() => {
+                Err(knows_no_paths(running.pid))
             }
-            Self::There { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 
+    /// Refuses terms that the backbone cannot enforce and uses that it cannot tell, before something is uploaded. A running process of an earlier
+    /// version does not say what its backbone offers, and refuses the former with the token, but it would ignore paths.
+    pub(crate) async fn check_terms(&self, request: &CreateTokenForFile) -> Result<(), Failure> {
+        self.check_paths(request.terms.transports).await?;
+        let services = match (request.terms.depend_on_backbone(), self) {
+            (false, _) => Some(TokenServices::default()),
+            (true, Self::Here(node)) => Some(node.runtime.tokens().services().await?),
+            (true, Self::There { client, .. }) => client.token_services().await?,
+        };
+        services.map_or(Ok(()), |services| Ok(request.terms.check(&services)?))
+    }
+
     pub(crate) async fn create_own_token(&self, request: CreateOwnToken) -> Result<Token, Failure> {
+        self.check_paths(request.terms.transports).await?;
         match self {
             Self::Here(node) => Ok(node.runtime.tokens().create_own_token(request).await?),
             Self::There { client, .. } => client.create_own_token(&request).await,
@@ -338,6 +349,7 @@ impl Access {
     }
 
     pub(crate) async fn update_token(&self, id: &str, request: UpdateToken) -> Result<ChangedToken, Failure> {
+        self.check_paths(request.transports).await?;
         match self {
             Self::Here(node) => Ok(node.runtime.tokens().update_token(&token_id(id)?, request).await?),
             Self::There { client, .. } => client.update_token(token_id(id)?.as_str(), &request).await,
@@ -429,6 +441,15 @@ fn several_files(pid: u32) -> Failure {
 fn only_whole(pid: u32) -> Failure {
     Failure::new(Kind::Refused, "a running process cannot be asked for a part of a file")
         .hint(format!("stop process {pid}, which serves this data directory, and run the same command"))
+}
+
+/// A process of an earlier version would share by all paths and not say so.
+fn knows_no_paths(pid: u32) -> Failure {
+    Failure::new(
+        Kind::Refused,
+        "the running process is of an earlier version, which does not know by which paths a token may be loaded",
+    )
+    .hint(format!("restart process {pid}, which serves this data directory, with this version, or omit --transports"))
 }
 
 /// The sender's program made the list; trying again helps nobody.

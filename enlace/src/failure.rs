@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use backbone_mock::StoreError;
 use listener::ListenError;
-use runtime::Error;
 use runtime::source::{ManifestError, SourceError};
+use runtime::{Error, TokenId};
 
 use crate::code::{Code, Kind};
 use crate::wording::{self, with_sources};
@@ -27,12 +27,14 @@ pub(crate) struct Failure {
     pub(crate) others: Vec<String>,
     /// The next step.
     pub(crate) hint: Option<String>,
+    /// The token that was made all the same.
+    pub(crate) new_token: Option<Box<TokenId>>,
 }
 
 impl Failure {
     /// A failure of a kind.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into(), others: Vec::new(), hint: None }
+        Self { kind, code: None, message: message.into(), others: Vec::new(), hint: None, new_token: None }
     }
 
     /// A failure without a kind of its own.
@@ -54,6 +56,15 @@ impl Failure {
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same for the rotation of a token that has got as far as the new one.
+    #[must_use]
+    pub(crate) fn after_new_token(mut self, id: TokenId) -> Self {
+        self.message = format!("{}; the new token {id} is made", self.message);
+        self.hint = Some("run the same command again to complete the rotation".to_owned());
+        self.new_token = Some(Box::new(id));
         self
     }
 
@@ -92,6 +103,9 @@ impl fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        if let Error::Unreplaced { new, cause } = error {
+            return Self::from(*cause).after_new_token(new);
+        }
         let code = Code::from(&error);
         let (message, next_step) = wording::of_error(&code, &error);
         Self::of_code(code, &message, next_step)
@@ -228,6 +242,15 @@ mod tests {
         let failure = Failure::from_rest("error.transport.request.network", text);
         assert!(failure.message.starts_with("the backbone cannot be reached"));
         assert!(!failure.message.contains("running") && failure.hint.unwrap().contains("running"));
+    }
+
+    #[test]
+    fn a_token_that_was_made_all_the_same_is_named_with_what_goes_on() {
+        let new: TokenId = "TOKabcdefghijklmno12".parse().unwrap();
+        let failure = Failure::from(Error::Unreplaced { new, cause: Box::new(Error::Stopped) });
+        assert_eq!(failure.new_token.unwrap().as_str(), "TOKabcdefghijklmno12");
+        assert!(failure.message.contains("shutting down") && failure.message.contains("TOKabcdefghijklmno12"));
+        assert!(failure.hint.unwrap().contains("same command again"));
     }
 
     #[test]

@@ -257,6 +257,7 @@ fn runtime_config(
     config.datawallet_enabled = settings.datawallet_enabled;
     config.content_store = settings.content_store;
     config.storage = settings.storage;
+    config.token_interval = settings.token_interval;
     if let Some(appwrite) = &settings.appwrite {
         config.storage.token_retention = appwrite.token_retention;
         config.storage.access_granularity = appwrite.access_granularity;

@@ -137,6 +137,9 @@ fn failure_json(failure: &Failure) -> Value {
     if let Some(hint) = &failure.hint {
         members.insert("hint".to_owned(), json!(hint));
     }
+    if let Some(id) = &failure.new_token {
+        members.insert("newToken".to_owned(), json!(id));
+    }
     members.insert("exitCode".to_owned(), json!(failure.kind as u8));
     json!({ "error": members })
 }
@@ -221,6 +224,14 @@ mod tests {
         assert_eq!(failure.kind, crate::code::Kind::Local);
         assert_eq!(failure.message, "cannot write the result to standard output: no space left on device");
         assert!(failure.hint.unwrap().starts_with("free some space"));
+    }
+
+    #[test]
+    fn scripts_find_the_token_that_a_failed_rotation_has_made() {
+        let failed =
+            failure_json(&Failure::general("it failed").after_new_token("TOKabcdefghijklmno12".parse().unwrap()));
+        assert_eq!(failed["error"]["newToken"], "TOKabcdefghijklmno12");
+        assert_eq!(failure_json(&Failure::general("it failed"))["error"].get("newToken"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use runtime::dialable_reference;
-use runtime::dto::Connectivity;
+use runtime::dto::{Connectivity, Token, TokenTransport, TokenTransports};
 
 use crate::home::leads_to_this_machine;
 
@@ -25,9 +25,15 @@ pub(crate) struct PassedOn {
 }
 
 impl PassedOn {
+    /// For a token, whose reference carries only addresses by which it may be loaded.
+    pub(crate) fn of_token(token: &Token, peer: Option<&Connectivity>, is_alone: bool) -> Self {
+        let peer = peer.map(|peer| permitted(peer, token.transports.unwrap_or_default()));
+        Self::of(&token.reference.url, peer.as_ref(), is_alone)
+    }
+
     /// For the reference of a token, at a node that peers reach as `peer` says. The token itself carries addresses, so the
     /// reference does so only where its backbone does not help: one on this machine, or none at all (`is_alone`).
-    pub(crate) fn of(url: &str, peer: Option<&Connectivity>, is_alone: bool) -> Self {
+    fn of(url: &str, peer: Option<&Connectivity>, is_alone: bool) -> Self {
         let is_here = leads_to_this_machine(url);
         let dialable = peer.filter(|_| is_here || is_alone).and_then(|peer| shortest(url, peer));
         match (dialable, peer) {
@@ -40,9 +46,21 @@ impl PassedOn {
     }
 }
 
+/// The same node with the addresses of some paths.
+fn permitted(peer: &Connectivity, transports: TokenTransports) -> Connectivity {
+    let path = |text: &str| if is_relay(text) { TokenTransport::Relay } else { TokenTransport::Direct };
+    let addresses = peer.addresses.iter().filter(|text| transports.contain(path(text))).cloned();
+    Connectivity { addresses: addresses.collect(), ..peer.clone() }
+}
+
+/// Whether an address leads through a relay.
+fn is_relay(text: &str) -> bool {
+    text.contains("/p2p/")
+}
+
 /// The reference with as many of the best addresses as fit, and at least one.
 fn shortest(url: &str, peer: &Connectivity) -> Option<String> {
-    let (relays, addresses): (Vec<_>, Vec<_>) = peer.addresses.iter().cloned().partition(|text| text.contains("/p2p/"));
+    let (relays, addresses): (Vec<_>, Vec<_>) = peer.addresses.iter().cloned().partition(|text| is_relay(text));
     let addresses: Vec<_> = best(addresses).into_iter().take(MAX_ADDRESSES).collect();
     let candidates = (0..=addresses.len()).rev().flat_map(|count| {
         let relay_counts = if relays.is_empty() { vec![0] } else { vec![1, 0] };
@@ -179,6 +197,18 @@ mod tests {
         }
         let local = PassedOn::of(HERE, Some(&peer(&["/ip4/127.0.0.1/tcp/1", "/ip6/::1/udp/1/quic-v1"])), false);
         assert!(local.is_direct && !local.for_others);
+    }
+
+    #[test]
+    fn a_reference_carries_no_address_by_which_its_token_may_not_be_loaded() {
+        let known = peer(&["/ip4/192.168.1.2/tcp/4712", RELAY]);
+        for (names, expected) in [("all", 2), ("direct,store", 1), ("relay,store", 1), ("store", 0)] {
+            let permitted = permitted(&known, names.parse().unwrap());
+            assert_eq!(permitted.addresses.len(), expected, "{names}");
+            assert_eq!(PassedOn::of(HERE, Some(&permitted), false).is_direct, expected > 0, "{names}");
+        }
+        let direct = permitted(&known, "direct,store".parse().unwrap());
+        assert_eq!(direct.addresses, ["/ip4/192.168.1.2/tcp/4712"]);
     }
 
     #[test]

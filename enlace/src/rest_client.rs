@@ -5,22 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use api::FaceCode;
 use futures_util::StreamExt;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
 use runtime::dto::{
-    ChangedToken, Connectivity, File, FileFormat, IdentityInfo, ListedTokens, Peer, RotatedToken, Token, TokenTerms,
+    ChangedToken, Connectivity, File, FileFormat, IdentityInfo, ListedTokens, Peer, RotatedToken, Token, TokenServices,
+    TokenTerms,
 };
 use runtime::facade::{
     CreateOwnToken, CreateTokenForFile, FindTokens, LoadFile, LoadPeerToken, Ownership, UpdateToken, UploadOwnFile,
 };
 use runtime::http_client::{self, Redirects, Trust};
 use runtime::source::Source;
-use runtime::{Path, PathBytes, Secret};
+use runtime::{Path, PathBytes, Secret, TokenId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::code::Kind;
+use crate::code::{Code, Kind};
 use crate::failure::Failure;
 use crate::progress::ProgressOutput;
 use crate::rest_lines::Lines;
@@ -95,9 +97,22 @@ struct ErrorAnswer {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct RefusalBody {
     code: String,
     message: String,
+    #[serde(default)]
+    new_token: Option<TokenId>,
+}
+
+impl From<RefusalBody> for Failure {
+    fn from(RefusalBody { code, message, new_token }: RefusalBody) -> Self {
+        let failure = Self::from_rest(&code, &message);
+        match new_token {
+            Some(id) => failure.after_new_token(id),
+            None => failure,
+        }
+    }
 }
 
 impl RestClient {
@@ -261,6 +276,14 @@ impl RestClient {
         result(self.request(Method::GET, &format!("Tokens/{id}/Terms"))).await
     }
 
+    /// What the backbone of the process offers; none if an earlier version does not say.
+    pub(crate) async fn token_services(&self) -> Result<Option<TokenServices>, Failure> {
+        match result(self.request(Method::GET, "TokenServices")).await {
+            Err(failure) if failure.code == Some(Code::Face(FaceCode::RouteDoesNotExist)) => Ok(None),
+            services => services.map(Some),
+        }
+    }
+
     pub(crate) async fn delete_token(&self, id: &str) -> Result<(), Failure> {
         send(self.request(Method::DELETE, &format!("Tokens/{id}"))).await.map(drop)
     }
@@ -338,7 +361,7 @@ async fn send(request: RequestBuilder) -> Result<Response, Failure> {
     }
     let status = response.status();
     match response.json::<ErrorAnswer>().await {
-        Ok(ErrorAnswer { error }) => Err(Failure::from_rest(&error.code, &error.message)),
+        Ok(ErrorAnswer { error }) => Err(error.into()),
         Err(_) => Err(Failure::new(Kind::Network, format!("the running node answered with status {status}"))),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use runtime::dto::{MaxDownloads, TokenLabel};
+use runtime::dto::{MaxDownloads, TokenLabel, TokenTransports};
 use runtime::facade::{CreateTokenForFile, NewTerms};
 use runtime::{Address, ErrorCode, Timestamp};
 
@@ -34,6 +34,12 @@ pub(crate) struct TermsOptions {
     /// ISO 8601 time from which on the token can be used
     #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
     pub(crate) not_before: Option<Timestamp>,
+    /// By which paths others may load the token: some of direct, relay and store, with commas between them (default: all)
+    ///
+    /// This node gives the token and its file to peers over a direct connection only with direct, and through a relay only with relay. A token at a
+    /// backbone must have store; `share --direct-only` does without.
+    #[arg(long, value_name = "PATHS")]
+    pub(crate) transports: Option<TokenTransports>,
     /// Note for yourself of at most 128 characters; this node keeps it with the token
     #[arg(long, value_name = "TEXT")]
     pub(crate) label: Option<TokenLabel>,
@@ -83,6 +89,7 @@ impl TermsOptions {
                 label: self.label.clone(),
                 not_before: self.not_before,
                 max_downloads: self.max_downloads,
+                transports: self.transports,
                 ..NewTerms::default()
             },
         };

@@ -72,6 +72,9 @@ pub struct Config {
     pub peers: Option<PeerConfig>,
     /// Bounds for buckets and uploads to them.
     pub storage: StorageConfig,
+    /// How often the backbone is asked how own tokens with a limit, or of whose uses somebody wants to be told, were used. Without it only
+    /// whoever asks for the terms of a token learns that; zero is the same. After failures it is asked less often.
+    pub token_interval: Option<Duration>,
 }
 
 /// How a node reaches others directly, and is reached by them. Addresses are multiaddrs, as texts.
@@ -210,6 +213,8 @@ impl Config {
     pub const DEFAULT_MAX_FILE_SIZE: u64 = 10 * 1024 * 1024;
     /// More than people usually send, less than the size of a disk, which a hostile sender could fill.
     pub const DEFAULT_MAX_RECEIVED_FILE_SIZE: u64 = 10 * 1024 * 1024 * 1024;
+    /// Soon enough for a person, and at most 64 small requests.
+    pub const DEFAULT_TOKEN_INTERVAL: Duration = Duration::from_secs(60);
 
     /// Settings with defaults for everything except the directory and the backbone.
     #[must_use]
@@ -229,6 +234,7 @@ impl Config {
             // It decides what listens, too.
             peers: None,
             storage: StorageConfig::default(),
+            token_interval: Some(Self::DEFAULT_TOKEN_INTERVAL),
         }
     }
 }

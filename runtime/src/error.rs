@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use transport::wire::{Address, AddressError, ReferenceError, Timestamp};
+use transport::wire::{Address, AddressError, ReferenceError, Timestamp, TokenId};
 
 use crate::backbone_error::BackboneError;
 use crate::code::ErrorCode;
@@ -93,6 +93,16 @@ pub enum Error {
     /// Neither the node that shares a token or file nor the backbone gave it; the text names what was tried and the next step.
     #[error(transparent)]
     Undelivered(Box<Undelivered>),
+    /// A token is to be replaced, and the new one is made and stored, but the rotation is not complete. The same call completes it. The code is
+    /// that of the cause.
+    #[error("the new token {new} is made; the same call completes the rotation")]
+    Unreplaced {
+        /// The new token.
+        new: TokenId,
+        /// Why.
+        #[source]
+        cause: Box<Error>,
+    },
     /// The node stops, so what was asked for is not done any more.
     #[error("the node is shutting down")]
     Stopped,
@@ -289,6 +299,7 @@ impl Error {
     pub fn code(&self) -> &str {
         match self {
             Self::Backbone(error) => error.code().as_str(),
+            Self::Unreplaced { cause, .. } => cause.code(),
             Self::Undelivered(error) => match error.decisive() {
                 Ok(decisive) => decisive.code(),
                 Err(code) => code.as_str(),
@@ -317,6 +328,7 @@ impl Error {
             Self::Transport { code, .. } => *code,
             Self::UnknownEvent => ErrorCode::UnknownEvent,
             Self::Backbone(error) => return error.code().known(),
+            Self::Unreplaced { cause, .. } => return cause.known_code(),
             Self::Undelivered(error) => return error.decisive().map_or_else(Some, Self::known_code),
             Self::Stopped => ErrorCode::Aborted,
             Self::Source(_) | Self::Unknown(_) => ErrorCode::Unknown,

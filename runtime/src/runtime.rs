@@ -21,7 +21,7 @@ use crate::error::ConfigError;
 use crate::event::{EventBus, EventReceiver};
 use crate::facade::{
     AccountFacade, ChallengesFacade, ContentStoreFacade, FilesFacade, IdentityMetadataFacade, Node, PeersFacade,
-    StorageFacade, TokensFacade,
+    StorageFacade, TokensFacade, tokens_watch,
 };
 use crate::file;
 use crate::held::{self, NodeHolder};
@@ -256,6 +256,7 @@ impl RuntimeBuilder {
         let server = inbound.map(|inbound| PeerServer::start(&core.peers, inbound, Arc::new(NodeHolder::new(&core))));
         let node = Arc::new(Node { sync: Synchronizer::start(core.clone()), server, core });
         storage::upkeep::start(&node);
+        tokens_watch::start(&node);
         Ok(Runtime { node })
     }
 }

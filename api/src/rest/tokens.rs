@@ -29,7 +29,15 @@ pub(crate) fn with_terms(shape: Object) -> Object {
             "With maxDownloads: a use counts as soon as it is begun. Default: false.",
         )
         .optional("notify", ValueRule::Choice(&Notify::NAMES), "Of which uses this identity is told. Default: none.")
+        .optional("transports", TEXTS, TRANSPORTS)
+        .optional("allow", TEXTS, ALLOW)
 }
+
+const TEXTS: ValueRule = ValueRule::Nullable(&ValueRule::Texts);
+const TRANSPORTS: &str = "By which paths others may load it: direct and relay from this node, which enforces them, and store from a backbone, which a token at a \
+                          backbone must have; null: all.";
+const ALLOW: &str =
+    "view, preview and download, or null: nobody could enforce less of a content that its receiver opens.";
 
 /// The body of a creation.
 pub(crate) fn creation() -> Object {
@@ -67,6 +75,8 @@ pub(crate) fn changes() -> Object {
             "A note on this node, at most 128 characters; null: none.",
         )
         .optional("notify", ValueRule::Choice(&Notify::NAMES), "Of which uses this identity is told.")
+        .optional("transports", TEXTS, TRANSPORTS)
+        .optional("allow", TEXTS, ALLOW)
 }
 
 /// `POST Tokens/Own`
@@ -141,6 +151,11 @@ pub(crate) async fn rotate(call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn terms(call: Call) -> Result<Reply, Problem> {
     let id: TokenId = call.id("tokenId", "Token")?;
     Ok(Reply::ok(&call.runtime().tokens().token_terms(&id).await?))
+}
+
+/// `GET TokenServices`
+pub(crate) async fn services(call: Call) -> Result<Reply, Problem> {
+    Ok(Reply::ok(&call.runtime().tokens().services().await?))
 }
 
 async fn list_of(call: Call, ownership: Ownership) -> Result<Reply, Problem> {

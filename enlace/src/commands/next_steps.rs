@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn lines(token: &Token, served_by: ServedBy) -> String {
-        lines_of(token, &PassedOn::of(&token.reference.url, None, false), served_by)
+        lines_of(token, &PassedOn::of_token(token, None, false), served_by)
     }
 
     fn lines_of(token: &Token, passed_on: &PassedOn, served_by: ServedBy) -> String {

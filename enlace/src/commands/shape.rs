@@ -77,7 +77,8 @@ fn settings_rows(token: &Token) -> impl Iterator<Item = (&'static str, String)> 
     let limit = token.max_downloads.map(|most| ("Downloads", format!("at most {most}")));
     let label = token.label.as_ref().map(|label| ("Label", label.to_string()));
     let notify = token.notify.map(|notify| ("Notify", notify.to_string()));
-    [begin, limit, label, notify].into_iter().flatten()
+    let transports = token.transports.map(|transports| ("Transports", transports.to_string()));
+    [begin, limit, label, notify, transports].into_iter().flatten()
 }
 
 /// A token in JSON, with its terms if the backbone tells them.

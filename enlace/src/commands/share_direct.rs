@@ -65,7 +65,7 @@ impl DirectShare {
 /// Shares files until the share is stopped, or until they change. A running process gets a copy.
 ///
 /// # Errors
-/// A failure if they cannot be read, no peer can reach the node, or a running process has no room for a copy.
+/// A failure if they cannot be read, no peer can reach the node, or a running process has no room for a copy or does not know paths.
 pub(super) async fn share(
     access: &Access,
     source: SourceFile,
@@ -73,6 +73,7 @@ pub(super) async fn share(
     terms: CreateTokenForFile,
     progress: &ProgressOutput,
 ) -> Result<(SharedFile, Token, DirectShare), Failure> {
+    access.check_paths(terms.terms.transports).await?;
     let (name, media_type, length) = (source.name.clone(), source.media_type(), source.length);
     let reading = source.read_failure();
     progress.begin(length);

@@ -58,7 +58,7 @@ async fn print(
         return Ok(None);
     };
     let token = files.create_token_for_started_upload(&upload, terms(&upload)).await?;
-    let reference = PassedOn::of(&token.reference.url, peer, false).reference;
+    let reference = PassedOn::of_token(&token, peer, false).reference;
     output.data(&json!({ "token": shape::token(&token), "reference": reference }), || {
         let rows = [
             ("Reference", reference.clone()),

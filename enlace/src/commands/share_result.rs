@@ -50,7 +50,7 @@ impl Interface {
 
     /// The reference to pass on.
     pub(super) fn passed_on(&self, token: &Token) -> PassedOn {
-        PassedOn::of(&token.reference.url, self.peer.as_ref(), self.served_by == ServedBy::Alone)
+        PassedOn::of_token(token, self.peer.as_ref(), self.served_by == ServedBy::Alone)
     }
 }
 

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use runtime::Timestamp;
 use runtime::dto::{
     ChangedToken, MaxDownloads, Notify, Token, TokenDelivery, TokenLabel, TokenPath, TokenStatus, TokenTerms,
+    TokenTransports,
 };
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, FindTokens, NewTerms, UpdateToken};
 use serde_json::{Value, json};
@@ -59,7 +60,7 @@ enum TokensCommand {
         after_help = "Examples:\n  enlace tokens show TOK0123456789abcdefg\n  enlace tokens show TOK0123456789abcdefg --json"
     )]
     Show(IdArgs),
-    /// Change the terms of an own token: its expiry, its limit of downloads, its beginning; or its label
+    /// Change the terms of an own token: its expiry, its limit of downloads, its beginning, its paths; or its label
     #[command(
         after_help = "Examples:\n  enlace tokens edit TOK0123456789abcdefg --expires-in 7d\n  enlace tokens edit TOK0123456789abcdefg --max-downloads none --label 'for Bob'"
     )]
@@ -112,6 +113,9 @@ struct EditArgs {
     /// Of which uses `share --notify` and applications are told: none, first or each
     #[arg(long, value_name = "WHEN")]
     notify: Option<Notify>,
+    /// By which paths others may load the token: store, and direct and relay if you like, with commas between them; or all
+    #[arg(long, value_name = "PATHS")]
+    transports: Option<TokenTransports>,
     #[command(flatten)]
     node: NodeOptions,
 }
@@ -146,10 +150,13 @@ impl EditArgs {
             max_downloads: self.max_downloads.map(|OrNone(most)| most),
             label: self.label.clone().map(|label| Some(label).filter(|label| !label.is_empty())),
             notify: self.notify,
+            transports: self.transports,
+            allow: None,
         };
         match change == UpdateToken::default() {
-            true => Err(Failure::usage("no change is given")
-                .hint("add --expires-in, --expires-at, --max-downloads, --not-before, --label or --notify")),
+            true => Err(Failure::usage("no change is given").hint(
+                "add --expires-in, --expires-at, --max-downloads, --not-before, --label, --notify or --transports",
+            )),
             false => Ok(change),
         }
     }

@@ -255,6 +255,12 @@ pub(crate) const KEYS: &[Key] = &[
         "maximum bytes that all unfinished uploads to buckets announce together",
     ),
     key(
+        "enlace.tokens.askInterval",
+        ValueForm::Number,
+        "60",
+        "seconds between two rounds in which the node asks the backbone how own tokens were used that have a limit or of whose uses somebody wants to be told; 0 asks only on request",
+    ),
+    key(
         "enlace.maxTokenContentSize",
         ValueForm::Number,
         "262144",
@@ -585,6 +591,12 @@ mod tests {
         ] {
             assert_eq!(KEYS.iter().find(|key| key.path == path).unwrap().default, size.to_string());
         }
+    }
+
+    #[test]
+    fn the_node_asks_about_tokens_as_often_as_the_runtime_would() {
+        let key = KEYS.iter().find(|key| key.path == "enlace.tokens.askInterval").unwrap();
+        assert_eq!(key.default, Config::DEFAULT_TOKEN_INTERVAL.as_secs().to_string());
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) content_store: Option<ContentStoreConfig>,
     /// Bounds for files in buckets.
     pub(crate) storage: StorageConfig,
+    /// How often the backbone is asked how own tokens were used; none never.
+    pub(crate) token_interval: Option<Duration>,
     /// Largest content of a token in bytes of JSON.
     pub(crate) max_token_content: usize,
     /// Whether changes go to the datawallet.
@@ -213,6 +215,7 @@ struct Enlace {
     max_received_file_size: u64,
     content_store: ContentStoreTree,
     storage: StorageTree,
+    tokens: TokensTree,
     max_token_content_size: usize,
     #[serde(default)]
     store_key: StoreKeyTree,
@@ -225,6 +228,12 @@ struct Enlace {
 struct ContentStoreTree {
     max_size: u64,
     keep_uploads: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TokensTree {
+    ask_interval: u64,
 }
 
 #[derive(Deserialize)]
@@ -300,6 +309,8 @@ impl Settings {
                 ..ContentStoreConfig::new(enlace.content_store.max_size)
             }),
             storage: problems.note(storage(&enlace.storage)),
+            token_interval: Some(Duration::from_secs(enlace.tokens.ask_interval))
+                .filter(|interval| !interval.is_zero()),
             max_token_content: enlace.max_token_content_size,
             allow_plain_http: enlace.allow_plain_http,
             store_key: problems.note(store_key(enlace.store_key)),
@@ -617,6 +628,14 @@ mod tests {
             let refused = settings(json!({"enlace": {"storage": {member: value}}})).unwrap_err().to_string();
             assert!(refused.contains(&format!("enlace.storage.{member} given with --x")), "{refused}");
         }
+    }
+
+    #[test]
+    fn the_node_asks_about_tokens_each_minute_unless_it_is_told_otherwise() {
+        let interval = |values| settings(values).unwrap().token_interval;
+        assert_eq!(interval(json!({})), Some(Duration::from_secs(60)));
+        assert_eq!(interval(json!({"enlace": {"tokens": {"askInterval": 5}}})), Some(Duration::from_secs(5)));
+        assert_eq!(interval(json!({"enlace": {"tokens": {"askInterval": 0}}})), None);
     }
 
     #[test]

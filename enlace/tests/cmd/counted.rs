@@ -1,5 +1,7 @@
 //! References that can be used so many times.
 
+use backbone_mock::fault::{Fault, Faults, Matching};
+use backbone_mock::{Backbone, OAuthClient};
 use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
@@ -66,4 +68,33 @@ fn terms_that_cannot_be_are_refused_before_anything_is_shared() {
         sandbox.run(&args).refused(2, &[word]);
     }
     assert!(!sandbox.path("d").exists());
+}
+
+#[test]
+fn terms_that_the_backbone_of_a_running_process_lacks_are_refused_before_the_upload() {
+    let sandbox = Sandbox::new();
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let faults = Faults::new();
+    faults.inject(Matching::path("/TokenServices"), Fault::RefuseBefore(reqwest::StatusCode::NOT_FOUND));
+    let mut config = backbone_mock::Config::new(sandbox.path("backbone"));
+    config.clients.push(OAuthClient::guest("enlace-guest", "enlace-guest"));
+    config.faults = Some(faults);
+    let backbone = threads.block_on(Backbone::start(config)).unwrap();
+    let serve = ["serve", "--data-dir", "sender", "--listen", "127.0.0.1:0", "--backbone", &backbone.url()];
+    let serving = sandbox.serve(&serve);
+    let file = sandbox.file("a.txt", "hello");
+    let share = ["share", &file, "--data-dir", "sender", "--json"];
+    let files = || sandbox.run(&["files", "list", "--data-dir", "sender", "--json"]).json();
+    for (options, words) in [
+        (&["--max-downloads", "1"][..], "cannot limit how often a token is used"),
+        (&["--notify"], "does not tell how a token was used"),
+        (&["--transports", "direct"], "'transports' must contain store"),
+    ] {
+        let refused = sandbox.run(&[&share[..], options].concat());
+        assert!(refused.code != 0 && refused.stderr.contains(words), "{options:?}: {refused:?}");
+        assert_eq!(files(), json!([]), "{options:?}");
+    }
+    assert_eq!(sandbox.run(&[&share[..], &["--transports", "relay,store"]].concat()).code, 0);
+    assert_eq!(files().as_array().map(Vec::len), Some(1));
+    assert_eq!(serving.stop().code, 0);
 }

@@ -29,6 +29,7 @@ use super::{Delivery as _, Failure};
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::logging::short;
+use crate::peer::Path;
 use crate::store::{Batch, StoreError, View};
 use crate::{Error, Result};
 
@@ -278,9 +279,15 @@ impl Loading {
         Self { core, file, looked_at: None, is_used: None }
     }
 
-    /// Bytes of it have come. Renews the uses whose last renewal is a while ago, in the background: whoever counts must not take a load
-    /// that lasts for one that was given up.
-    pub(crate) fn arrived(&mut self) {
+    /// Bytes of it have come by a path, or by several. If that is the backbone, it renews the uses whose last renewal is a while ago, in the
+    /// background: whoever counts must not take a load that lasts for one that was given up.
+    ///
+    /// A peer renews a use with each request under it, also at the backbone if that allocates it. So nothing is done for its bytes, and no backbone
+    /// is asked about a use of which it knows nothing.
+    pub(crate) fn arrived(&mut self, by: Option<Path>) {
+        if by != Some(Path::Backbone) {
+            return;
+        }
         let now = self.core.clock.now();
         if self.looked_at.is_some_and(|at| is_within(at, now, LOOK)) {
             return;
@@ -382,7 +389,7 @@ fn order(made_at: Timestamp, token: &TokenId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::clock::{Clock as _, ManualClock};
     use crate::delivery::memory;
     use crate::store::{Store, StoreKeySource};
 
@@ -413,6 +420,29 @@ mod tests {
         assert_eq!((first.claim.clone(), first.is_new, second.is_new), (second.claim, true, false));
         assert!(!refused(&core, &token(2), &first, &not_found()).await.unwrap());
         assert_eq!(known(&token(2)), Some(first.claim));
+    }
+
+    #[tokio::test]
+    async fn a_use_is_renewed_at_the_backbone_only_while_the_file_comes_from_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new("2030-01-01T00:00:00.000Z".parse().unwrap()));
+        let core = memory::node(directory.path(), clock.clone());
+        let file: FileId = "FILabcdefghijklmno12".parse().unwrap();
+        let used = begin_load(&core, &token(1)).await.unwrap().unwrap();
+        let content = TokenContent::file(file.clone(), transport::crypto::SecretKey::generate());
+        opened(&core, &token(1), used, Some(&content)).await.unwrap();
+        let mut loading = Loading::of(core.clone(), file);
+        clock.advance(RENEWAL);
+        let bytes_come = async {
+            let by = [Some(Path::Lan), Some(Path::Relayed), None, Some(Path::Backbone)];
+            for (by, is_renewed) in by.into_iter().zip([false, false, false, true]) {
+                loading.arrived(by);
+                core.background.idle().await;
+                let record = ClaimRecord::stored(&core.store.view(), &token(1)).unwrap().unwrap();
+                assert_eq!(record.renewed_at, is_renewed.then(|| clock.now()), "{by:?}");
+            }
+        };
+        memory::Holder::default().scope(bytes_come).await;
     }
 
     #[tokio::test]

@@ -15,8 +15,10 @@ mod metadata;
 mod password;
 mod peer;
 mod token;
+mod token_services;
 mod token_settings;
 mod token_terms;
+mod token_transports;
 
 pub use bucket::{Bucket, BucketFile};
 pub use challenge::{Challenge, ChallengeType, ChallengeValidation};
@@ -29,5 +31,7 @@ pub use metadata::IdentityMetadata;
 pub use password::{EmptyPassword, InvalidPin, Password, PasswordLocation, PasswordProtection};
 pub use peer::{Connectivity, Peer, Relay};
 pub use token::Token;
+pub use token_services::TokenServices;
 pub use token_settings::{InvalidMaxDownloads, LabelTooLong, MaxDownloads, Notify, TokenLabel, UnknownNotify};
 pub use token_terms::{ChangedToken, RotatedToken, TokenPath, TokenStatus, TokenTerms};
+pub use token_transports::{TokenTransport, TokenTransports, UnknownTransports};

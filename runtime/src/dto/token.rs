@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use transport::wire::{Address, DeviceId, Timestamp, TokenId};
 
-use super::{JsonText, MaxDownloads, Notify, PasswordProtection, Reference, TokenLabel};
+use super::{JsonText, MaxDownloads, Notify, PasswordProtection, Reference, TokenLabel, TokenTransports};
 
 /// A token, own or a peer's.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +62,10 @@ pub struct Token {
     /// Of which uses this identity is told, on this device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
+    /// By which paths others may load it, for own ones, as this device enforces it: some of `direct`, `relay` and `store`; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
+    pub transports: Option<TokenTransports>,
 }
 
 /// Leaves out what is private: content, password, reference.

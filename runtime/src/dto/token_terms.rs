@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use transport::wire::Timestamp;
 use transport::wire::backbone::token_terms;
 
-use super::Token;
+use super::{Token, TokenTransports};
 
 /// Whether others can load a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub enum TokenStatus {
     NotYetValid,
     /// No use of it is left.
     Exhausted,
-    /// There were too many wrong passwords; it can be unlocked.
+    /// There were too many wrong passwords, at the backbone or from peers at this node; it can be unlocked.
     Locked,
     /// Its time is over.
     Expired,
@@ -75,6 +75,10 @@ pub struct TokenTerms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub last_read_at: Option<Timestamp>,
+    /// By which paths others may load it, as this node enforces it: some of `direct`, `relay` and `store`; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
+    pub transports: Option<TokenTransports>,
 }
 
 impl TokenTerms {
@@ -89,7 +93,19 @@ impl TokenTerms {
             leased_uses: terms.leased_uses,
             failed_attempts: terms.failed_attempts,
             last_read_at: terms.last_read_at,
+            transports: None,
         }
+    }
+
+    /// The same for a token that is locked for peers at this node, as the backbone does not know.
+    pub(crate) fn locked_for_peers(self, is_locked: bool) -> Self {
+        let is_usable = !matches!(self.status, TokenStatus::Revoked | TokenStatus::Expired);
+        Self { status: if is_locked && is_usable { TokenStatus::Locked } else { self.status }, ..self }
+    }
+
+    /// The same with the paths that this node permits.
+    pub(crate) fn by(self, transports: Option<TokenTransports>) -> Self {
+        Self { transports, ..self }
     }
 }
 

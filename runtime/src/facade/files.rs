@@ -366,14 +366,6 @@ impl FilesFacade {
         content.into_seekable().map_err(|_| Error::Unknown("the file is not in chunks".to_owned()))
     }
 
-    /// Refuses terms that the backbone cannot enforce, for callers that upload a file for the token first.
-    ///
-    /// # Errors
-    /// [`Error::NotSupported`], and the backbone's errors.
-    pub async fn check_terms(&self, request: &CreateTokenForFile) -> Result<()> {
-        token::check_enforced(&self.node.core, &request.terms).await
-    }
-
     /// Creates a token by which others load the file. Each call makes a new one.
     ///
     /// # Errors

@@ -32,15 +32,18 @@ impl FilesFacade {
     /// before its beginning. Nodes of versions that know no counted uses get nothing of a share with a limit.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for an expiry that is not in the future, a beginning that is not before it, an invalid PIN or
-    /// password location, or if the content store has no room for the hashes, or for a stream;
-    /// [`Error::NotSupported`] for format `v1`, if the content store is off, and if no peer can reach this node;
+    /// [`Error::InvalidPropertyValue`] for terms that nobody could enforce or that let nobody load it, for an expiry that is not in the future, a
+    /// beginning that is not before it, an invalid PIN or password location, or if the content store has no room for the hashes, or for a stream;
+    /// [`Error::NotSupported`] for format `v1`, if the content store is off, and if no peer can reach this node by the permitted paths;
     /// [`Error::Source`] for a file that cannot be read or has changed; [`Error::Store`].
     #[instrument(skip_all)]
     pub async fn share_directly(&self, request: UploadOwnFile, terms: CreateTokenForFile) -> Result<Token> {
         let core = &self.node.core;
         let source = request.content.source().cloned();
-        let direct = core.direct().filter(|_| request.format != ContentFormat::V1).ok_or_else(|| cannot(&request))?;
+        terms.terms.check_shared_directly()?;
+        let transports = terms.terms.paths();
+        let direct = core.direct().filter(|_| request.format != ContentFormat::V1);
+        let direct = direct.and_then(|direct| transports.narrow(direct)).ok_or_else(|| cannot(&request))?;
         core.content_store.check_is_on()?;
         let observer = request.observer.clone();
         let mut new = Self::new_file(request)?;
@@ -62,7 +65,8 @@ impl FilesFacade {
         let limit = new_terms.max_downloads.and_then(|limit| NonZeroU32::new(limit.get()));
         let token = held
             .limited(terms.for_identity.clone(), password_hash(password.as_ref()).await)
-            .used_within(new_terms.not_before, limit.is_some());
+            .used_within(new_terms.not_before, limit.is_some())
+            .given_by(transports);
         let (token_id, uses) = (held::local_id(), Uses::new(limit, new_terms.strict_uses));
         NewShare { id, file, tree, source, keeping, token, uses }.begin(core, &token_id).await?;
         let record = TokenRecord {
@@ -75,7 +79,7 @@ impl FilesFacade {
             for_identity: terms.for_identity,
             content: JsonText::from(content.value()),
             password_protection: password,
-            has_terms: new_terms.are_enforced(),
+            has_terms: new_terms.are_of_this_device(),
         };
         let token = TokenSettings::of(&new_terms).show_in(record.into_dto(token_id, core.base_url(), true)?);
         core.events.publish(Event::TokenCreated(Box::new(token.clone())));
@@ -99,8 +103,8 @@ fn cannot(request: &UploadOwnFile) -> Error {
     Error::NotSupported(match request.format {
         ContentFormat::V1 => "Only a file of format v2 can be shared without a backbone.".to_owned(),
         _ => {
-            "No other node can reach this one, so a file cannot be shared without a backbone; let it listen for peers, \
-              and check its network with `enlace doctor`."
+            "No other node can reach this one by the permitted paths, so a file cannot be shared without a backbone; let it listen for \
+             peers or use a relay, and check its network with `enlace doctor`."
                 .to_owned()
         }
     })

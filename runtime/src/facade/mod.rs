@@ -18,6 +18,7 @@ mod tokens;
 mod tokens_list;
 mod tokens_rotate;
 mod tokens_terms;
+pub(crate) mod tokens_watch;
 
 use std::sync::Arc;
 

@@ -185,7 +185,10 @@ impl TokensFacade {
         Ok(())
     }
 
-    /// Unlocks an own token that too many wrong passwords have locked.
+    /// Unlocks an own token that too many wrong passwords have locked, at this node and at the backbone.
+    ///
+    /// This node comes first. If it had locked the token for peers, and the backbone had not as far as is known, that is enough: then a refusal
+    /// of the backbone is none of this call.
     ///
     /// # Errors
     /// [`Error::RecordNotFound`] if it is not known here, `error.platform.forbidden` if it is somebody else's, and the
@@ -194,9 +197,18 @@ impl TokensFacade {
     pub async fn unlock_token(&self, id: &TokenId) -> Result<()> {
         self.record(id)?;
         let core = &self.node.core;
-        core.account.session().unlock_token(id).await?;
+        let settings = TokenSettings::stored(&core.store.view(), id)?;
+        // The flag stays until the end, so a call that is repeated finds it, too.
+        let is_locked_for_peers = settings.is_locked_for_peers || held::is_locked(core, id)?;
+        let was_locked_here_only = is_locked_for_peers && !settings.is_locked;
         held::unlock(core, id).await?;
-        let unlock = |view: &View<'_>| Ok::<_, Error>((TokenSettings::locking(view, id, false)?, ()));
+        match core.account.session().unlock_token(id).await {
+            Err(error) if was_locked_here_only && error.failure().is_refusal() => {
+                info!(%error, "the backbone does not unlock a token that this node has locked for peers");
+            }
+            outcome => outcome?,
+        }
+        let unlock = |view: &View<'_>| Ok::<_, Error>((TokenSettings::unlocking(view, id)?, ()));
         core.store.change(unlock).await
     }
 

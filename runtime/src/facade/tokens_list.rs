@@ -322,7 +322,7 @@ fn token(view: &View<'_>, record: &Record, now: Timestamp) -> Result<Option<Row>
         accessed_at: uses.and_then(|uses| uses.last_read_at),
         for_identity: members.for_identity,
         has_password: members.password_protection.is_some(),
-        is_locked: settings.is_locked,
+        is_locked: settings.is_locked || settings.is_locked_for_peers,
         revoked_at,
     }))
 }

@@ -1,25 +1,25 @@
 //! Another reference in place of one that has become known to the wrong people.
 
 use tracing::{info, instrument};
-use transport::token::TokenContent;
-use transport::wire::{FileId, TokenId};
+use transport::wire::TokenId;
 
-use super::tokens_terms::{IS_REVOKED, NO_REVOCATION, check_not_revoked, check_services};
+use super::tokens_terms::{IS_REVOKED, NO_REVOCATION, check_not_revoked, check_services, is_of_other_device};
 use super::{TokensFacade, UpdateToken};
 use crate::dto::{MaxDownloads, RotatedToken};
-use crate::file;
+use crate::held;
 use crate::logging::short;
 use crate::store::{Batch, StoreError, View};
-use crate::token::{self, NewTerms, NewToken, Replaced, Rotation, TokenJson, TokenRecord, TokenSettings};
+use crate::token::{self, NewTerms, NewToken, Replaced, Rotation, TokenJson, TokenSettings};
 use crate::{Error, Result};
 
+const NOT_OF_THIS_DEVICE: &str = "Another device has made the token and keeps its terms, which this one does not know; rotate it on the device that made it.";
 const EXPIRED: &str = "The token has expired; give it another expiry first.";
 const USED_UP: &str = "No use of the token is left; give it a higher limit first.";
 const USED_UP_MEANWHILE: &str =
     "The last use of the token began while it was replaced. It is revoked, and there is no new one.";
 
 impl TokensFacade {
-    /// Replaces an own token by a new one with the same content, addressee, password, expiry, beginning, label, and as many uses as are
+    /// Replaces an own token by a new one with the same content, addressee, password, expiry, beginning, label, paths, and as many uses as are
     /// left, and revokes the old one. The reference of a token is its secret, so another secret takes another token.
     ///
     /// The new token is stored first, and is in the list from then on. If the revocation fails at the backbone, the old token can still be used
@@ -29,9 +29,10 @@ impl TokensFacade {
     /// A use of the old token that is open counts as used. One that begins while the token is replaced is taken off the new limit.
     ///
     /// # Errors
-    /// [`Error::RecordNotFound`] if it is not known here; [`Error::NotSupported`] for a peer's token, for one that is revoked, has expired
-    /// or has no use left, and if the backbone cannot revoke tokens; the backbone's errors. If no use was left when the
-    /// old token ended, there is no new one.
+    /// [`Error::RecordNotFound`] if it is not known here; [`Error::NotSupported`] for a peer's token, for one with terms that another device of
+    /// the identity has made and keeps them, for one that is revoked, has expired or has no use left, and if the backbone cannot revoke tokens;
+    /// the backbone's errors, and those of the store. Every error once the new token is made is in [`Error::Unreplaced`], unless no use was left
+    /// when the old token ended: then there is no new one.
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn rotate_token(&self, id: &TokenId) -> Result<RotatedToken> {
         self.check_own(id)?;
@@ -41,12 +42,23 @@ impl TokensFacade {
             Some(rotation) => rotation,
             None => self.make_replacement(id).await?,
         };
+        let new = rotation.to.clone();
+        let unreplaced = |cause| Error::Unreplaced { new, cause: Box::new(cause) };
+        let rotated = self.end_old(id, rotation).await.map_err(unreplaced)?;
+        rotated.ok_or_else(|| Error::NotSupported(USED_UP_MEANWHILE.to_owned()))
+    }
+
+    /// Revokes the old token, and completes the rotation unless that is done; none if no use was left for the new one, which is deleted.
+    async fn end_old(&self, id: &TokenId, rotation: Rotation) -> Result<Option<RotatedToken>> {
         let old = self.revoke_token(id).await?;
+        let new = rotation.to.clone();
         if !rotation.is_complete {
-            self.complete_rotation(id, rotation.clone()).await?;
-            info!(new = short(&rotation.to), "a token was replaced");
+            if !self.complete_rotation(id, rotation).await? {
+                return Ok(None);
+            }
+            info!(new = short(&new), "a token was replaced");
         }
-        Ok(RotatedToken { token: self.token(&rotation.to).await?, old })
+        Ok(Some(RotatedToken { token: self.token(&new).await?, old }))
     }
 
     /// The rotation that was begun before, unless the new token is not there any more.
@@ -60,6 +72,10 @@ impl TokensFacade {
     async fn make_replacement(&self, id: &TokenId) -> Result<Rotation> {
         let core = self.core();
         check_not_revoked(&core.store.view(), id)?;
+        let record = self.record(id)?;
+        if record.has_terms && is_of_other_device(core, &record) {
+            return Err(Error::NotSupported(NOT_OF_THIS_DEVICE.to_owned()));
+        }
         let now = core.clock.now();
         let terms = self.ask_for_terms(id).await?;
         if terms.revoked_at.is_some() {
@@ -71,12 +87,12 @@ impl TokensFacade {
         let used = terms.committed_uses.saturating_add(terms.leased_uses);
         let left = terms.max_uses.map(|most| u64::from(most.saturating_sub(used)).try_into());
         let limit = left.transpose().map_err(|_| Error::NotSupported(USED_UP.to_owned()))?;
-        let (record, settings) = (self.record(id)?, TokenSettings::stored(&core.store.view(), id)?);
+        let settings = TokenSettings::stored(&core.store.view(), id)?;
         let new = NewToken {
             content: TokenJson::stored(record.content.to_value()),
             expires_at: terms.expires_at,
             ephemeral: false,
-            shares: self.shared_file(&record)?,
+            shares: token::shared_file(&core.store.view(), record.content.as_str())?,
             password: record.password()?,
             for_identity: record.for_identity,
             terms: NewTerms {
@@ -85,6 +101,9 @@ impl TokensFacade {
                 max_downloads: limit,
                 strict_uses: terms.strict_uses,
                 notify: settings.notify,
+                // Of a token that was not stored when it was made there are no settings.
+                transports: settings.transports.or(held::transports(core, id)?),
+                allow: None,
             },
             replaces: Some(Replaced { id: id.clone(), used }),
         };
@@ -92,17 +111,9 @@ impl TokensFacade {
         Ok(Rotation { to, used, limit, is_complete: false })
     }
 
-    /// The own file that a token shares.
-    fn shared_file(&self, record: &TokenRecord) -> Result<Option<FileId>> {
-        let Ok(TokenContent::File { file_id, .. }) = TokenContent::parse_open(record.content.as_str(), true) else {
-            return Ok(None);
-        };
-        let file = file::stored(&self.core().store.view(), &file_id)?;
-        Ok(file.filter(|file| file.is_own).map(|_| file_id))
-    }
-
-    /// The old token has ended. What was used of it since its uses were carried over is taken off the new one.
-    async fn complete_rotation(&self, id: &TokenId, rotation: Rotation) -> Result<()> {
+    /// The old token has ended. What was used of it since its uses were carried over is taken off the new one. If that leaves nothing, the new
+    /// one is deleted, and this is false.
+    async fn complete_rotation(&self, id: &TokenId, rotation: Rotation) -> Result<bool> {
         let core = self.core();
         let uses = TokenSettings::stored(&core.store.view(), id)?.uses;
         let used = uses.map_or(0, |uses| uses.committed.saturating_add(uses.leased));
@@ -110,7 +121,7 @@ impl TokensFacade {
         if let Some(limit) = rotation.limit.filter(|_| meanwhile > 0) {
             let Ok(left) = MaxDownloads::try_from(u64::from(limit.get().saturating_sub(meanwhile))) else {
                 self.delete_token(&rotation.to).await?;
-                return Err(Error::NotSupported(USED_UP_MEANWHILE.to_owned()));
+                return Ok(false);
             };
             let change = UpdateToken { max_downloads: Some(Some(left)), ..UpdateToken::default() };
             self.update_token(&rotation.to, change).await?;
@@ -122,6 +133,7 @@ impl TokensFacade {
             settings.put(&mut batch, id)?;
             Ok((batch, ()))
         };
-        Ok(core.store.change::<_, StoreError>(complete).await?)
+        core.store.change::<_, StoreError>(complete).await?;
+        Ok(true)
     }
 }

@@ -7,12 +7,18 @@ use transport::wire::{Timestamp, TokenId};
 
 use super::TokensFacade;
 use crate::core::Core;
-use crate::dto::{ChangedToken, MaxDownloads, Notify, TokenLabel, TokenPath, TokenTerms};
+use crate::dto::{
+    ChangedToken, MaxDownloads, Notify, TokenLabel, TokenPath, TokenServices, TokenTerms, TokenTransports,
+};
 use crate::event::Event;
-use crate::held::{self, Edit};
+use crate::held::{self, Edit, HeldToken};
 use crate::logging::short;
-use crate::store::{Batch, View, collection};
-use crate::token::{self, Revocation, TokenSettings, check_beginning, check_future};
+use crate::storage::Endpoints;
+use crate::store::{Batch, Object, View, collection};
+use crate::token::{
+    self, NOT_TOLD, Revocation, TokenJson, TokenRecord, TokenSettings, check_allowed, check_beginning, check_future,
+    check_stored, given,
+};
 use crate::{Error, Result};
 
 /// New terms of an own token. What is absent stays as it is.
@@ -34,6 +40,12 @@ pub struct UpdateToken {
     /// Of which uses this identity is told, on this device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
+    /// By which paths others may load it; `null` means all. Enforced by this node.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given::transports")]
+    pub transports: Option<TokenTransports>,
+    /// As for [a new token](crate::facade::NewTerms::allow): everything, or it is refused.
+    #[serde(skip_serializing_if = "Option::is_none", with = "given::allow")]
+    pub allow: Option<Endpoints>,
 }
 
 impl UpdateToken {
@@ -61,13 +73,14 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
     T::deserialize(deserializer).map(Some)
 }
 
-const NO_TERMS: &str = "The backbone does not tell how a token was used.";
 const NO_CHANGE: &str =
     "The backbone cannot change the terms of a token; delete the token instead, and create another one.";
 pub(super) const NO_REVOCATION: &str =
     "The backbone cannot revoke tokens; delete the token instead, which ends it for everybody.";
 pub(super) const IS_REVOKED: &str = "The token is revoked, which cannot be taken back; create another one.";
-const NO_MEMBER: &str = "at least one of expiresAt, notBefore, maxDownloads, label and notify must be given";
+const NO_MEMBER: &str =
+    "at least one of expiresAt, notBefore, maxDownloads, label, notify and transports must be given";
+const ENFORCED_ELSEWHERE: &str = "'transports' is enforced by the device that made the token, which is another one; change it there, or revoke the token and create another one here.";
 const NOT_OWN: &str = "Only the identity that has made a token has access to its terms.";
 
 impl TokensFacade {
@@ -81,12 +94,14 @@ impl TokensFacade {
     pub async fn token_terms(&self, id: &TokenId) -> Result<TokenTerms> {
         let core = self.core();
         if let Some(terms) = held::terms(core, id)? {
-            return Ok(TokenTerms::of(terms, core.clock.now()));
+            let transports = held::transports(core, id)?;
+            return Ok(TokenTerms::of(terms, core.clock.now()).by(transports));
         }
         self.check_own(id)?;
-        check_services(core, NO_TERMS).await?;
+        check_services(core, NOT_TOLD).await?;
         let terms = self.ask_for_terms(id).await?;
-        Ok(TokenTerms::of(terms, core.clock.now()))
+        let TokenSettings { transports, is_locked_for_peers, .. } = TokenSettings::stored(&core.store.view(), id)?;
+        Ok(TokenTerms::of(terms, core.clock.now()).locked_for_peers(is_locked_for_peers).by(transports))
     }
 
     /// Asks the backbone for the terms of an own token, and keeps the answer. The lock is held from the question on: an answer from before a
@@ -99,44 +114,54 @@ impl TokensFacade {
         Ok(terms)
     }
 
-    /// Refuses what needs [`token_terms`](Self::token_terms), before a token is made for it.
+    /// What the backbone enforces and tells of tokens.
     ///
     /// # Errors
-    /// [`Error::NotSupported`] if the backbone has no terms, and its errors.
-    pub async fn check_uses_are_told(&self) -> Result<()> {
-        check_services(self.core(), NO_TERMS).await
+    /// Those of the backbone.
+    pub async fn services(&self) -> Result<TokenServices> {
+        Ok(self.core().account.token_services().await?.into())
     }
 
     /// Changes terms of an own token: at the backbone and at this node; the expiry also at the other devices of the identity when they
     /// synchronize. Those who have loaded the token before may do so for 30 days after any expiry. Peers that load
     /// the token from this node are counted by the backbone, too.
     ///
-    /// The backbone comes first; it is not asked if only `label` and `notify` change. If the change fails afterwards, it is to be
-    /// repeated.
+    /// The backbone comes first; it is not asked if only `label`, `notify` and `transports` change. If the change fails afterwards, it is to
+    /// be repeated. Transfers by a path that is not permitted any more end; addresses that the content at the backbone tells stay there.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] if nothing is to be changed, and for an expiry that is not in the future or a beginning that is
-    /// not before the expiry, [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token, for one that is
-    /// revoked, and if the backbone cannot do it; the backbone's errors.
+    /// [`Error::InvalidPropertyValue`] if nothing is to be changed, for terms that nobody could enforce, and for an expiry that is not in the future or a
+    /// beginning that is not before the expiry, [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token, for one that is
+    /// revoked, for `transports` of one that another device has made and gives to peers, and if the backbone cannot do it; the backbone's errors.
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn update_token(&self, id: &TokenId, request: UpdateToken) -> Result<ChangedToken> {
         let core = self.core();
         if request == UpdateToken::default() {
             return Err(Error::InvalidPropertyValue(NO_MEMBER.to_owned()));
         }
+        check_allowed(request.allow)?;
+        check_stored(request.transports)?;
         if let Some(expires_at) = request.expires_at {
             check_future(expires_at, &*core.clock)?;
         }
         self.check_own(id)?;
+        if request.transports.is_some() && is_of_other_device(core, &self.record(id)?) {
+            return Err(Error::NotSupported(ENFORCED_ELSEWHERE.to_owned()));
+        }
         let _changing = core.held.changing.hold(id.clone()).await;
         let enforced = request.enforced();
         if let Some(change) = &enforced {
             self.change_enforced(id, &request, change).await?;
         }
-        self.store_notes(id, &request).await?;
+        let held = match request.transports {
+            Some(transports) if transports.limit_peers() => self.to_be_held(id).await?,
+            _ => None,
+        };
+        self.store_notes(id, &request, held).await?;
         info!("the terms of a token were changed");
-        let path = if enforced.is_some() { TokenPath::Changed } else { TokenPath::Unchanged };
-        let changed = self.changed(id, path, path).await?;
+        let path = |is_changed| if is_changed { TokenPath::Changed } else { TokenPath::Unchanged };
+        let at_backbone = enforced.is_some();
+        let changed = self.changed(id, path(at_backbone), path(at_backbone || request.transports.is_some())).await?;
         core.events.publish(Event::TokenChanged(Box::new(changed.token.clone())));
         Ok(changed)
     }
@@ -180,9 +205,9 @@ impl TokensFacade {
         self.core().store.change(count).await
     }
 
-    /// Keeps what only this device knows.
-    async fn store_notes(&self, id: &TokenId, request: &UpdateToken) -> Result<()> {
-        let now = self.core().clock.now();
+    /// Keeps what only this device knows, and serves peers by it from now on.
+    async fn store_notes(&self, id: &TokenId, request: &UpdateToken, held: Option<HeldToken>) -> Result<()> {
+        let (core, now) = (self.core(), self.core().clock.now());
         let store = |view: &View<'_>| {
             let before = TokenSettings::stored(view, id)?;
             let mut settings = before.clone();
@@ -190,14 +215,46 @@ impl TokensFacade {
                 settings.label = label.clone().filter(|label| !label.is_empty());
             }
             settings.notify = request.notify.or(settings.notify);
-            view.object(collection::TOKENS, id.as_str())?.ok_or(Error::RecordNotFound("Token"))?;
+            let object = view.object(collection::TOKENS, id.as_str())?.ok_or(Error::RecordNotFound("Token"))?;
             let mut batch = Batch::new();
+            if let Some(transports) = request.transports {
+                settings.transports = Some(transports).filter(|transports| *transports != TokenTransports::ALL);
+                let known = HeldToken::stored(view, id)?;
+                let file = known.as_ref().or(held.as_ref()).map(|held| held.file.clone());
+                let mut edit = Edit::of(view, &mut batch)?;
+                match held.filter(|_| known.is_none()) {
+                    Some(held) => edit.add(id, &held.given_by(transports), now)?,
+                    None => edit.give_by(id, transports)?,
+                }
+                edit.finish()?;
+                if transports.limit_peers() {
+                    leave_to_this_device(&mut batch, object);
+                    let limit = |file| held::leave_to_this_device(core, (view, &mut batch), &file);
+                    file.map(limit).transpose()?;
+                }
+            }
             if settings != before {
                 settings.changed(now).put(&mut batch, id)?;
             }
             Ok((batch, ()))
         };
-        self.core().store.change(store).await
+        self.core().change(store).await
+    }
+
+    /// What is held of a token of an own file that was not held before, because peers were off; none for others.
+    async fn to_be_held(&self, id: &TokenId) -> Result<Option<HeldToken>> {
+        let core = self.core();
+        let record = self.record(id)?;
+        if HeldToken::stored(&core.store.view(), id)?.is_some() {
+            return Ok(None);
+        }
+        let Some(file) = token::shared_file(&core.store.view(), record.content.as_str())? else { return Ok(None) };
+        let settings = TokenSettings::stored(&core.store.view(), id)?;
+        let sealed = TokenJson::stored(record.content.to_value()).seal(&record.secret_key);
+        let hash = token::password_hash(record.password_protection.as_ref()).await;
+        let held = HeldToken::new(file, (record.created_at, record.expires_at), sealed);
+        let held = held.limited(record.for_identity, hash);
+        Ok(Some(held.used_within(settings.not_before, settings.max_downloads.is_some())))
     }
 
     /// Revokes an own token: nobody else gets it any more, neither from the backbone nor from this node, not even those who have
@@ -248,17 +305,15 @@ impl TokensFacade {
             let mut edit = Edit::of(view, &mut batch)?;
             edit.use_within(id, terms.not_before, terms.max_uses.is_some())?;
             edit.finish()?;
-            let Some(mut object) = view.object(collection::TOKENS, id.as_str())? else { return Ok((batch, false)) };
+            let Some(object) = view.object(collection::TOKENS, id.as_str())? else { return Ok((batch, false)) };
             let before = TokenSettings::stored(view, id)?;
             let after = before.clone().refreshed(terms, now);
             if after != before {
                 after.put(&mut batch, id)?;
             }
             // Whoever has set them: the other devices must not give what is counted elsewhere.
-            let has_terms = terms.not_before.is_some() || terms.max_uses.is_some();
-            if has_terms && object.properties.get(HAS_TERMS) != Some(&true.into()) {
-                object.properties.insert(HAS_TERMS.to_owned(), true.into());
-                batch.record_update(object);
+            if terms.not_before.is_some() || terms.max_uses.is_some() {
+                leave_to_this_device(&mut batch, object);
             }
             Ok((batch, after != before && after.is_to_be_told_after(&before)))
         };
@@ -332,6 +387,19 @@ impl TokensFacade {
     }
 }
 
+/// Whether another device of the identity has made the token, and with it keeps and enforces what no other device knows.
+pub(super) fn is_of_other_device(core: &Core, record: &TokenRecord) -> bool {
+    record.created_by_device != *core.account.device_id()
+}
+
+/// Has the other devices of the identity serve a token no more, because they do not know its terms.
+fn leave_to_this_device(batch: &mut Batch, mut object: Object) {
+    if object.properties.get(HAS_TERMS) != Some(&true.into()) {
+        object.properties.insert(HAS_TERMS.to_owned(), true.into());
+        batch.record_update(object);
+    }
+}
+
 /// Members of the object.
 const EXPIRES_AT: &str = "expiresAt";
 const HAS_TERMS: &str = "hasTerms";
@@ -352,7 +420,7 @@ pub(super) fn check_not_revoked(view: &View<'_>, id: &TokenId) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
@@ -363,13 +431,14 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::config::{BackboneConfig, Config, PeerConfig, Secret};
-    use crate::facade::{CreateTokenForFile, FilesFacade, Node, UploadOwnFile};
-    use crate::held::HeldToken;
+    use transport::wire::FileId;
+
+    use crate::facade::{CreateTokenForFile, FilesFacade, NewTerms, Node, UploadOwnFile};
     use crate::store::{Store, StoreKeySource};
     use crate::sync::Synchronizer;
 
-    /// A node that offers its tokens to peers.
-    async fn node(directory: &Path, backbone: &Backbone) -> Arc<Node> {
+    /// A node that offers its tokens to peers, if it has any.
+    pub(in crate::facade) async fn node(directory: &Path, backbone: &Backbone, peers: Option<PeerConfig>) -> Arc<Node> {
         std::fs::create_dir_all(directory).unwrap();
         let settings = BackboneConfig::new(backbone.url(), "test", Secret::new("test"));
         let config = Config::new(directory, settings);
@@ -377,22 +446,77 @@ mod tests {
         let store = Arc::new(Store::open_in(directory, &key, true).unwrap());
         let account = crate::account::load_or_create(&config, &store, &SystemClock).await.unwrap();
         let mut core = Core::new(config, Arc::new(SystemClock), store, account, directory.join("tmp"));
-        Arc::get_mut(&mut core).unwrap().config.peers = Some(PeerConfig::default());
+        Arc::get_mut(&mut core).unwrap().config.peers = peers;
         Arc::new(Node { core, sync: Synchronizer::idle(), server: None })
+    }
+
+    /// A backbone, and what makes it fail.
+    pub(in crate::facade) async fn backbone(directory: &Path) -> (Backbone, Faults) {
+        let faults = Faults::new();
+        let mut config = backbone_mock::Config::new(directory.join("backbone")).with_client("test", "test");
+        config.faults = Some(faults.clone());
+        (Backbone::start(config).await.unwrap(), faults)
+    }
+
+    async fn upload(node: &Arc<Node>) -> FileId {
+        let request = UploadOwnFile::new(&b"x"[..], "a".parse().unwrap(), "text/plain".parse().unwrap());
+        FilesFacade::new(node.clone()).upload_own_file(request).await.unwrap().id
+    }
+
+    fn by_store() -> CreateTokenForFile {
+        let terms = NewTerms { transports: Some("store".parse().unwrap()), ..NewTerms::default() };
+        CreateTokenForFile { terms, ..CreateTokenForFile::default() }
+    }
+
+    #[tokio::test]
+    async fn a_token_whose_paths_another_device_keeps_is_rotated_and_changed_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let (backbone, _) = backbone(directory.path()).await;
+        let node = node(&directory.path().join("node"), &backbone, Some(PeerConfig::default())).await;
+        let (file, tokens) = (upload(&node).await, TokensFacade::new(node.clone()));
+        let files = FilesFacade::new(node.clone());
+        let [here, there] = [(); 2].map(|()| files.create_token_for_file(&file, by_store()));
+        let (here, there) = (here.await.unwrap(), there.await.unwrap());
+        let mut batch = Batch::new();
+        let mut object = node.core.store.object(collection::TOKENS, there.id.as_str()).unwrap().unwrap();
+        object.properties.insert("createdByDevice".to_owned(), "DVCotherotherother12".into());
+        batch.put_object(object);
+        node.core.store.commit(batch).await.unwrap();
+        let refused = tokens.rotate_token(&there.id).await.unwrap_err();
+        assert!(refused.to_string().contains("on the device that made it"), "{refused}");
+        let change = UpdateToken { transports: Some(TokenTransports::ALL), ..UpdateToken::default() };
+        let refused = tokens.update_token(&there.id, change).await.unwrap_err();
+        assert!(refused.to_string().contains("change it there"), "{refused}");
+        let label = UpdateToken { label: Some(Some("a".parse().unwrap())), ..UpdateToken::default() };
+        tokens.update_token(&there.id, label).await.unwrap();
+        assert_eq!(tokens.rotate_token(&here.id).await.unwrap().token.transports, by_store().terms.transports);
+    }
+
+    #[tokio::test]
+    async fn a_token_with_paths_is_held_while_peers_are_off() {
+        let directory = tempfile::tempdir().unwrap();
+        let (backbone, _) = backbone(directory.path()).await;
+        let node = node(&directory.path().join("node"), &backbone, None).await;
+        let (file, tokens) = (upload(&node).await, TokensFacade::new(node.clone()));
+        let files = FilesFacade::new(node.clone());
+        let held = |id| HeldToken::stored(&node.core.store.view(), id).unwrap().map(|held| held.file);
+        let limited = files.create_token_for_file(&file, by_store()).await.unwrap();
+        assert_eq!(held(&limited.id), Some(file.clone()));
+        let token = files.create_token_for_file(&file, CreateTokenForFile::default()).await.unwrap();
+        assert_eq!(held(&token.id), None);
+        let change = UpdateToken { transports: by_store().terms.transports, ..UpdateToken::default() };
+        let changed = tokens.update_token(&token.id, change).await.unwrap();
+        assert_eq!((changed.peers, held(&token.id)), (TokenPath::NotOffered, Some(file)));
     }
 
     #[tokio::test]
     async fn peers_are_counted_after_a_change_that_may_have_happened_and_not_after_a_refused_one() {
         let directory = tempfile::tempdir().unwrap();
-        let faults = Faults::new();
-        let mut config = backbone_mock::Config::new(directory.path().join("backbone")).with_client("test", "test");
-        config.faults = Some(faults.clone());
-        let backbone = Backbone::start(config).await.unwrap();
-        let node = node(&directory.path().join("node"), &backbone).await;
+        let (backbone, faults) = backbone(directory.path()).await;
+        let node = node(&directory.path().join("node"), &backbone, Some(PeerConfig::default())).await;
         let files = FilesFacade::new(node.clone());
-        let request = UploadOwnFile::new(&b"x"[..], "a".parse().unwrap(), "text/plain".parse().unwrap());
-        let file = files.upload_own_file(request).await.unwrap();
-        let token = files.create_token_for_file(&file.id, CreateTokenForFile::default()).await.unwrap();
+        let file = upload(&node).await;
+        let token = files.create_token_for_file(&file, CreateTokenForFile::default()).await.unwrap();
         let is_counted = || HeldToken::stored(&node.core.store.view(), &token.id).unwrap().unwrap().is_counted;
         for (fault, expected) in [
             (Fault::RefuseBefore(StatusCode::BAD_REQUEST), false),

@@ -23,6 +23,7 @@ use crate::blocking::blocking;
 use crate::content_store::UploadedContent;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Outgoing, ResumedUpload};
+use crate::held;
 use crate::source::{Source, SourceIdentity};
 use crate::store::{Batch, View};
 use crate::{Error, Result};
@@ -249,12 +250,13 @@ impl<'a> ChunkedUpload<'a> {
             manifest_length: self.new.content.manifest_length(),
         };
         let (content, tree) = (record.known_content(&created.id), self.blob.built.take());
-        let object = record.to_object(&created.id);
+        let (object, new) = (record.to_object(&created.id), record.to_object(&created.id));
         let (beside, id, unfinished) = (self.new.beside.take(), &created.id, &self.unfinished);
         let also = |view: &View<'_>, batch: &mut Batch| {
             if let Some(unfinished) = unfinished {
                 unfinished.end(view, batch)?;
             }
+            held::leave_new_to_this_device(core, (view, &mut *batch), new)?;
             store_beside(beside, (view, batch), id, &record)
         };
         core.remember_and(object, also).await?;

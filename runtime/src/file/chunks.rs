@@ -266,7 +266,7 @@ impl Chunks {
             Some(whole) if whole == index => self.blob.bytes_of_one(place).await?,
             _ => self.blob.bytes(&mut self.run, place, run_end).await?,
         };
-        self.loading.arrived();
+        self.loading.arrived(sealed.by);
         self.report(index);
         Ok((sealed.bytes, By::Path(sealed.by)))
     }

@@ -281,7 +281,7 @@ async fn receive(
             }
         };
         paths.add(path, chunk.len() as u64);
-        loading.arrived();
+        loading.arrived(Some(path));
         // Who sends everything begins with what is here.
         let known = skipped.min(chunk.len() as u64);
         skipped -= known;

@@ -198,7 +198,7 @@ impl Following {
         match self.bytes().await {
             Ok(Some(bytes)) => {
                 self.retries.reset();
-                self.loading.arrived();
+                self.loading.arrived(Some(Path::Backbone));
                 self.growth.push(&bytes).map_err(|error| self.refuse(error))?;
                 self.report();
                 Ok(())

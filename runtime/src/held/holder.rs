@@ -6,11 +6,12 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use tracing::debug;
 use transport::access::ClaimEnd;
-use transport::peer::{Caller, Content, FileTarget, Format, HeldContent, Holder, Refusal};
+use transport::peer::{Caller, Content, FileTarget, Format, HeldContent, Holder, Refusal, Via};
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
 use transport::wire::{Address, ClaimId, FileId, TokenId};
 
+use super::elsewhere::is_limited_elsewhere;
 use super::ledger::Granted;
 use super::{ledger, record};
 use crate::Error;
@@ -74,8 +75,8 @@ impl Holder for NodeHolder {
             FileTarget::Token(token) => Some(token.clone()),
             FileTarget::File(_) => None,
         };
-        let by = caller.address().cloned();
-        let content = ServedContent { core, ciphertext, file: id.clone(), token, by, bytes: 0, is_at_end: false };
+        let (by, via) = (caller.address().cloned(), caller.via());
+        let content = ServedContent { core, ciphertext, file: id.clone(), token, by, via, bytes: 0, is_at_end: false };
         Ok(HeldContent { file: id, format, length, content })
     }
 
@@ -99,6 +100,9 @@ impl Found {
             // As at a backbone, which shows a file by its id to everybody who is logged in.
             FileTarget::File(_) if caller.address().is_none() => return Err(Refusal::IdentityRequired),
             FileTarget::File(id) if is_by_token_only(core, id)? => return Err(Refusal::NotFound),
+            FileTarget::File(id) if is_withheld(core, id, caller.address(), caller.via())? => {
+                return Err(Refusal::OtherPath);
+            }
             FileTarget::File(id) => id.clone(),
         };
         let found = Self::stored(core, id)?;
@@ -124,6 +128,18 @@ fn is_by_token_only(core: &Core, id: &FileId) -> Result<bool, Refusal> {
     is_by_token_only.map_err(|error| refusal(id, &error.into()))
 }
 
+/// Whether a token of the file is not given by the path by which the file is asked for, or may not be, as another device knows. The devices of this identity share nothing with each
+/// other by a token.
+fn is_withheld(core: &Core, id: &FileId, caller: Option<&Address>, via: Option<Via>) -> Result<bool, Refusal> {
+    if caller == Some(core.account.address()) {
+        return Ok(false);
+    }
+    let view = core.store.view();
+    let is_withheld = record::is_withheld(&view, id, None, via)
+        .and_then(|is_withheld| Ok(is_withheld || is_limited_elsewhere(core, &view, id)?));
+    is_withheld.map_err(|error| refusal(id, &error.into()))
+}
+
 /// Whom the place of a body counts for: an identity with all its devices, or a peer.
 fn reader(caller: &Caller<'_>) -> String {
     caller.address().map_or_else(|| caller.peer().to_base58(), ToString::to_string)
@@ -145,6 +161,7 @@ pub(crate) struct ServedContent {
     file: FileId,
     token: Option<TokenId>,
     by: Option<Address>,
+    via: Option<Via>,
     /// Bytes that were read.
     bytes: u64,
     /// Whether the last byte of the file was read.
@@ -154,7 +171,7 @@ pub(crate) struct ServedContent {
 impl Content for ServedContent {
     async fn read(&mut self, range: Range<u64>) -> Result<Bytes, Refusal> {
         let end = range.end;
-        self.check_not_revoked()?;
+        self.check_still_given()?;
         let bytes = self.ciphertext.read(range).await.map_err(|error| {
             debug!(%error, file = short(&self.file), "a file cannot be read any more for a peer");
             Refusal::Unavailable
@@ -166,14 +183,14 @@ impl Content for ServedContent {
 }
 
 impl ServedContent {
-    /// What is revoked ends in the middle of a transfer, too.
-    fn check_not_revoked(&self) -> Result<(), Refusal> {
-        let Some(token) = &self.token else { return Ok(()) };
-        match ledger::is_revoked(&self.core, token) {
-            Ok(false) => Ok(()),
-            Ok(true) => Err(Refusal::NotFound),
-            Err(error) => Err(refusal(&self.file, &error.into())),
-        }
+    /// What is revoked, or not given by this path any more, ends in the middle of a transfer, too.
+    fn check_still_given(&self) -> Result<(), Refusal> {
+        let is_ended = match &self.token {
+            Some(token) => ledger::is_ended(&self.core, token, &self.file, self.via)
+                .map_err(|error| refusal(&self.file, &error.into()))?,
+            None => is_withheld(&self.core, &self.file, self.by.as_ref(), self.via)?,
+        };
+        if is_ended { Err(Refusal::NotFound) } else { Ok(()) }
     }
 }
 

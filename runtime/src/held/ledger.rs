@@ -3,21 +3,22 @@
 use std::sync::Arc;
 
 use tracing::{debug, info};
-use transport::access::{Attempt, ClaimEnd, FailedAttempt, Ledger, Verdict};
-use transport::peer::{Caller, Refusal};
-use transport::wire::{Address, ClaimId, DeviceId, Timestamp, TokenId};
+use transport::access::{Attempt, ClaimEnd, FailedAttempt, Ledger, MAX_FAILED_ATTEMPTS, Verdict};
+use transport::peer::{Caller, Refusal, Via};
+use transport::wire::{Address, ClaimId, DeviceId, FileId, Timestamp, TokenId};
 
-use super::record::{Allocator, LedgerRecord};
+use super::record::{Allocator, LedgerRecord, is_withheld};
 use super::recorded::Recorded;
 use super::{HeldToken, MAX_READERS, recorded};
 use crate::Error;
 use crate::blocking::joined;
 use crate::core::{Core, KeyGuard};
 use crate::delivery::{self, Delivery as _, Failure, Sources};
+use crate::dto::TokenTransports;
 use crate::event::Event;
 use crate::logging::short;
 use crate::store::{Batch, Store, StoreError, View};
-use crate::token::{Ending, Revocation};
+use crate::token::{Ending, Revocation, TokenSettings};
 
 /// A token that a caller may load.
 pub(super) struct Granted {
@@ -41,6 +42,9 @@ pub(super) async fn access(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Re
 async fn access_held(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Result<HeldToken, Refusal> {
     let held = HeldToken::stored(&core.store.view(), id).map_err(|error| cannot_judge(id, &error.into()))?;
     let token = held.ok_or(Refusal::NotFound)?;
+    if !token.is_given_by(caller.via()) {
+        return Err(not_by_this_path(core, id, caller));
+    }
     let is_creator = caller.address() == Some(core.account.address());
     match (token.allocator(), caller.claim()) {
         // Right or wrong, a password is not even looked at.
@@ -53,6 +57,20 @@ async fn access_held(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Result<H
             judged(core, id, caller, Storing::All).await
         }
         _ => judged(core, id, caller, Storing::All).await,
+    }
+}
+
+/// What is told of a token that is not given by the path of the caller. The password is not looked at, so no attempt is counted.
+fn not_by_this_path(core: &Core, id: &TokenId, caller: &Caller<'_>) -> Refusal {
+    let found = match Found::of(core, id, caller) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Refusal::NotFound,
+        Err(error) => return cannot_judge(id, &error.into()),
+    };
+    let lacks_claim = found.token.allocator().is_some() && caller.claim().is_none();
+    match found.attempt(core, caller, true).judge() {
+        Verdict::Show | Verdict::ShowAndAllocate if !lacks_claim => Refusal::OtherPath,
+        _ => Refusal::NotFound,
     }
 }
 
@@ -137,9 +155,18 @@ fn recorded(core: &Core, id: &TokenId) -> Result<Option<Recorded>, Error> {
     if HeldToken::stored(&view, id)?.is_some() { Ok(None) } else { recorded::find(core, &view, id) }
 }
 
-/// Whether this device has revoked the token. Each piece of a content that is sent by it asks this.
-pub(super) fn is_revoked(core: &Core, id: &TokenId) -> Result<bool, StoreError> {
-    Ok(Revocation::stored(&core.store.view(), id)?.is_some())
+/// Whether this device has revoked the token, or gives it by this path no more, or leaves it to another one by now. Each piece of a content that is sent by it asks this.
+pub(super) fn is_ended(core: &Core, id: &TokenId, file: &FileId, via: Option<Via>) -> Result<bool, StoreError> {
+    let view = core.store.view();
+    Ok(Revocation::stored(&view, id)?.is_some()
+        || is_withheld(&view, file, Some(id), via)?
+        || recorded::is_left_to_other_device(core, &view, id)?)
+}
+
+/// The paths by which a token that is held is given; none if that is all.
+pub(crate) fn transports(core: &Core, id: &TokenId) -> Result<Option<TokenTransports>, StoreError> {
+    let held = HeldToken::stored(&core.store.view(), id)?;
+    Ok(held.map(|held| held.transports).filter(|transports| *transports != TokenTransports::ALL))
 }
 
 /// Whether peers get the token from this node: from what it holds, or from what the datawallet says of it.
@@ -148,10 +175,18 @@ pub(crate) fn is_offered(core: &Core, id: &TokenId) -> crate::Result<bool> {
         return Ok(false);
     }
     let view = core.store.view();
-    Ok(HeldToken::stored(&view, id)?.is_some() || recorded::find(core, &view, id)?.is_some())
+    match HeldToken::stored(&view, id)? {
+        Some(held) => Ok(held.transports.reach_peers()),
+        None => Ok(recorded::find(core, &view, id)?.is_some()),
+    }
 }
 
-/// Lets others try passwords again.
+/// Whether too many wrong passwords of peers have locked a token here. A backbone that has it counts others for itself.
+pub(crate) fn is_locked(core: &Core, id: &TokenId) -> Result<bool, StoreError> {
+    Ok(HeldToken::ledger(&core.store.view(), id)?.failed_attempts >= MAX_FAILED_ATTEMPTS)
+}
+
+/// Lets others try passwords again. What is shown of the token is the caller's to change: [`TokenSettings::unlocking`].
 pub(crate) async fn unlock(core: &Core, id: &TokenId) -> Result<(), StoreError> {
     let reset = |token: Stored<'_>, view: &View<'_>, batch: &mut Batch| {
         let ledger = LedgerRecord { failed_attempts: 0, ..HeldToken::ledger(view, token.id)? };
@@ -357,7 +392,11 @@ impl Ledger for NodeLedger<'_> {
         core.held.guesses.note_wrong(self.caller, &id);
         let count = move |token: Stored<'_>, view: &View<'_>, batch: &mut Batch| {
             let ledger = LedgerRecord { failed_attempts: failed.number, ..HeldToken::ledger(view, token.id)? };
-            HeldToken::put_ledger(batch, token.id, ledger)
+            HeldToken::put_ledger(batch, token.id, ledger)?;
+            match failed.locks() {
+                true => TokenSettings::lock_for_peers(batch, view, token.id, true),
+                false => Ok(()),
+            }
         };
         self.entry.change(count).await?;
         if failed.locks() {

@@ -6,7 +6,10 @@
 //! HeldTokenReader/<token>/<hash> an identity has loaded it; the hash is salted, so the name does not tell who
 //! HeldTokenUses/<token>          its uses, if this node allocates them
 //! HeldTokenOf/<file>/<token>     the token shares the file
-//! HeldTokenExpiry/<time>/<token> in the order of the expiries
+//! HeldTokenNoDirect/<file>/<token>  nobody gets the token, and with it the file, over a direct connection
+//! HeldTokenNoRelay/<file>/<token>   nor over one through a relay
+//! HeldTokenExpiry/<time>/<token> in the order of the expiries, of those that are given by all paths
+//! HeldTokenLimitedExpiry/<time>/<token> the same of the others
 //! HeldTokenCount                 how many there are
 //! DirectFile/<file>              a file that is shared without a backbone
 //! ```
@@ -17,10 +20,12 @@ use serde::{Deserialize, Serialize};
 use transport::access::Uses;
 use transport::crypto::hash::sha256;
 use transport::crypto::{PasswordHash, random};
+use transport::peer::Via;
 use transport::wire::{Address, ByteText, FileId, Timestamp, TokenId};
 
 use super::{MAX_HELD_TOKENS, MAX_READERS, RETENTION, SWEPT_AT_ONCE};
 use crate::content_store::DIRECT_FILE;
+use crate::dto::{TokenTransport, TokenTransports};
 use crate::file::FileRecord;
 use crate::storage;
 use crate::store::{Batch, StoreError, View, collection};
@@ -33,7 +38,10 @@ const LEDGER: &str = "HeldTokenLedger/";
 const READER: &str = "HeldTokenReader/";
 const USES: &str = "HeldTokenUses/";
 const OF: &str = "HeldTokenOf/";
+const NO_DIRECT: &str = "HeldTokenNoDirect/";
+const NO_RELAY: &str = "HeldTokenNoRelay/";
 const EXPIRY: &str = "HeldTokenExpiry/";
+const LIMITED_EXPIRY: &str = "HeldTokenLimitedExpiry/";
 const COUNT: &str = "HeldTokenCount";
 
 /// A token that this device has made. Its creator is this identity, with this device.
@@ -62,6 +70,9 @@ pub(crate) struct HeldToken {
     /// Whether its uses are counted, by the [`Allocator`].
     #[serde(rename = "n", default)]
     pub(crate) is_counted: bool,
+    /// By which paths others may load it. Held tokens of earlier versions by all.
+    #[serde(rename = "t", default)]
+    pub(crate) transports: TokenTransports,
     /// For the names of its readers.
     #[serde(rename = "s")]
     salt: [u8; 16],
@@ -106,6 +117,7 @@ impl HeldToken {
             is_direct: false,
             not_before: None,
             is_counted: false,
+            transports: TokenTransports::ALL,
             salt: random::bytes(),
         }
     }
@@ -118,6 +130,32 @@ impl HeldToken {
     /// From a time on only, and as often as whoever allocates its uses says.
     pub(crate) fn used_within(self, not_before: Option<Timestamp>, is_counted: bool) -> Self {
         Self { not_before, is_counted, ..self }
+    }
+
+    /// By these paths only.
+    pub(crate) fn given_by(self, transports: TokenTransports) -> Self {
+        Self { transports, ..self }
+    }
+
+    /// Whether its terms permit the path by which it is asked for. One that is not known is permitted only if both are.
+    pub(super) fn is_given_by(&self, via: Option<Via>) -> bool {
+        match via {
+            Some(via) => self.transports.contain(via.into()),
+            None => !self.transports.limit_peers(),
+        }
+    }
+
+    /// The names that say by which paths it is given to nobody.
+    fn withheld(&self, id: &TokenId) -> impl Iterator<Item = String> {
+        let (file, transports) = (self.file.clone(), self.transports);
+        let paths = [(TokenTransport::Direct, NO_DIRECT), (TokenTransport::Relay, NO_RELAY)].into_iter();
+        let withheld = paths.filter(move |(path, _)| !transports.contain(*path));
+        withheld.map(move |(_, prefix)| format!("{prefix}{file}/{id}"))
+    }
+
+    /// Its name in the order of the expiries.
+    fn expiry(&self, id: &TokenId) -> String {
+        expiry(if self.transports.limit_peers() { LIMITED_EXPIRY } else { EXPIRY }, self.expires_at, id)
     }
 
     /// Not known to any backbone, as its file.
@@ -180,6 +218,27 @@ pub(super) fn is_by_token_only(view: &View<'_>, file: &FileId) -> Result<bool> {
     Ok(token.is_some_and(|token| token.is_counted || token.not_before.is_some()))
 }
 
+/// Whether a path is not permitted for a token of a file, or, without one, for any token of the file: its terms would mean nothing if
+/// the file were had by its own id. For a path that is not known, whether one of the two is not permitted.
+pub(super) fn is_withheld(view: &View<'_>, file: &FileId, token: Option<&TokenId>, via: Option<Via>) -> Result<bool> {
+    let prefixes: &[&str] = match via {
+        Some(Via::Direct) => &[NO_DIRECT],
+        Some(Via::Relay) => &[NO_RELAY],
+        None => &[NO_DIRECT, NO_RELAY],
+    };
+    for prefix in prefixes {
+        let name = format!("{prefix}{file}/");
+        let is_withheld = match token {
+            Some(token) => view.value::<()>(&format!("{name}{token}"))?.is_some(),
+            None => !view.value_names(&name, &name, 1)?.is_empty(),
+        };
+        if is_withheld {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// A file that is shared without a backbone.
 pub(crate) fn direct_file(view: &View<'_>, id: &FileId) -> Result<Option<FileRecord>> {
     let stored: Option<Stored<FileRecord>> = view.value(&format!("{DIRECT_FILE}{id}"))?;
@@ -215,12 +274,19 @@ impl<'a, 'b> Edit<'a, 'b> {
         self.remove(id)?;
         self.removed.remove(id);
         while self.count >= most {
-            let Some((_, first)) = self.first_to_expire(1)?.pop() else { break };
+            let first = match self.first_to_expire(EXPIRY, 1)?.pop() {
+                Some(first) => Some(first),
+                None => self.first_to_expire(LIMITED_EXPIRY, 1)?.pop(),
+            };
+            let Some((_, first)) = first else { break };
             self.remove(&first)?;
         }
         self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(token))?;
         self.batch.put_value(&format!("{OF}{}/{id}", token.file), &())?;
-        self.batch.put_value(&expiry(token.expires_at, id), &())?;
+        self.batch.put_value(&token.expiry(id), &())?;
+        for name in token.withheld(id) {
+            self.batch.put_value(&name, &())?;
+        }
         (self.count, self.is_changed) = (self.count + 1, true);
         Ok(())
     }
@@ -245,8 +311,11 @@ impl<'a, 'b> Edit<'a, 'b> {
             format!("{LEDGER}{id}"),
             format!("{USES}{id}"),
             format!("{OF}{}/{id}", token.file),
-            expiry(token.expires_at, id),
+            token.expiry(id),
         ] {
+            self.batch.remove_value(&name);
+        }
+        for name in token.withheld(id) {
             self.batch.remove_value(&name);
         }
         let readers = format!("{READER}{id}/");
@@ -257,6 +326,8 @@ impl<'a, 'b> Edit<'a, 'b> {
         if token.is_direct {
             self.batch.remove_value(&format!("{DIRECT_FILE}{}", token.file));
         }
+        // Its ledger is gone.
+        TokenSettings::lock_for_peers(self.batch, self.view, id, false)?;
         self.removed.insert(id.clone());
         (self.count, self.is_changed) = (self.count.saturating_sub(1), true);
         Ok(())
@@ -265,10 +336,10 @@ impl<'a, 'b> Edit<'a, 'b> {
     /// Gives a token another expiry; has no effect if it is not held. Beside no other change of the same token.
     pub(crate) fn expire_at(&mut self, id: &TokenId, expires_at: Timestamp) -> Result<()> {
         let Some(token) = HeldToken::stored(self.view, id)? else { return Ok(()) };
-        self.batch.remove_value(&expiry(token.expires_at, id));
-        self.batch.put_value(&expiry(expires_at, id), &())?;
-        self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(HeldToken { expires_at, ..token }))?;
-        Ok(())
+        self.batch.remove_value(&token.expiry(id));
+        let token = HeldToken { expires_at, ..token };
+        self.batch.put_value(&token.expiry(id), &())?;
+        self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(token)).map(drop)
     }
 
     /// Gives a token another beginning, and says whether its uses are counted; has no effect if it is not held, or is a direct share, whose
@@ -280,6 +351,21 @@ impl<'a, 'b> Edit<'a, 'b> {
             self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(token))?;
         }
         Ok(())
+    }
+
+    /// Gives a token by these paths only; has no effect as for [`use_within`](Self::use_within). Beside no other change of the same token.
+    pub(crate) fn give_by(&mut self, id: &TokenId, transports: TokenTransports) -> Result<()> {
+        let Some(token) = HeldToken::stored(self.view, id)?.filter(|token| !token.is_direct) else { return Ok(()) };
+        for name in token.withheld(id) {
+            self.batch.remove_value(&name);
+        }
+        self.batch.remove_value(&token.expiry(id));
+        let token = token.given_by(transports);
+        self.batch.put_value(&token.expiry(id), &())?;
+        for name in token.withheld(id) {
+            self.batch.put_value(&name, &())?;
+        }
+        self.batch.put_value(&format!("{TOKEN}{id}"), &Stored::V1(token)).map(drop)
     }
 
     /// Says whether the uses of a token are counted from now on; has no effect as for [`use_within`](Self::use_within). Returns whether they
@@ -294,9 +380,10 @@ impl<'a, 'b> Edit<'a, 'b> {
     pub(crate) fn remove_with(&mut self, of: &str, id: &str) -> Result<()> {
         match (of, id.parse(), id.parse()) {
             (collection::TOKENS, Ok(id), _) => {
+                self.remove(&id)?;
                 Revocation::remove(self.batch, &id);
                 TokenSettings::remove(self.batch, &id);
-                self.remove(&id)
+                Ok(())
             }
             (collection::FILES, _, Ok(id)) => {
                 self.remove_of(&id)?;
@@ -319,9 +406,12 @@ impl<'a, 'b> Edit<'a, 'b> {
     /// Removes tokens whose time is over, at most so many. Returns how many.
     pub(super) fn sweep(&mut self, now: Timestamp, most: usize) -> Result<usize> {
         let before = self.removed.len();
-        for (expires_at, id) in self.first_to_expire(most)? {
-            if expires_at.saturating_add(RETENTION) <= now {
-                self.remove(&id)?;
+        for order in [EXPIRY, LIMITED_EXPIRY] {
+            let left = most - (self.removed.len() - before);
+            for (expires_at, id) in self.first_to_expire(order, left)? {
+                if expires_at.saturating_add(RETENTION) <= now {
+                    self.remove(&id)?;
+                }
             }
         }
         Ok(self.removed.len() - before)
@@ -335,23 +425,23 @@ impl<'a, 'b> Edit<'a, 'b> {
         self.entries.finish(self.batch)
     }
 
-    /// Those tokens that expire first and are not removed.
-    fn first_to_expire(&self, most: usize) -> Result<Vec<(Timestamp, TokenId)>> {
-        let names = self.view.value_names(EXPIRY, EXPIRY, most + self.removed.len())?;
-        let read = names.iter().map(|name| expiry_of(name).ok_or(StoreError::Damaged));
+    /// Those tokens of an order that expire first and are not removed.
+    fn first_to_expire(&self, order: &str, most: usize) -> Result<Vec<(Timestamp, TokenId)>> {
+        let names = self.view.value_names(order, order, most + self.removed.len())?;
+        let read = names.iter().map(|name| expiry_of(order, name).ok_or(StoreError::Damaged));
         let held = read.filter(|read| read.as_ref().is_ok_and(|(_, id)| !self.removed.contains(id)) || read.is_err());
         held.take(most).collect()
     }
 }
 
 /// Names in the order of the times.
-fn expiry(expires_at: Timestamp, id: &TokenId) -> String {
+fn expiry(order: &str, expires_at: Timestamp, id: &TokenId) -> String {
     let ordered = expires_at.as_unix_milliseconds().cast_unsigned() ^ (1 << 63);
-    format!("{EXPIRY}{ordered:016x}/{id}")
+    format!("{order}{ordered:016x}/{id}")
 }
 
-fn expiry_of(name: &str) -> Option<(Timestamp, TokenId)> {
-    let (time, id) = name.strip_prefix(EXPIRY)?.split_once('/')?;
+fn expiry_of(order: &str, name: &str) -> Option<(Timestamp, TokenId)> {
+    let (time, id) = name.strip_prefix(order)?.split_once('/')?;
     let ordered = u64::from_str_radix(time, 16).ok()? ^ (1 << 63);
     Some((Timestamp::from_unix_milliseconds(ordered.cast_signed()), id.parse().ok()?))
 }
@@ -436,12 +526,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn at_the_bound_tokens_that_permit_all_paths_go_first() {
+        let (store, _directory) = store();
+        let limited = |expires_at| token(expires_at).given_by("direct,store".parse().unwrap());
+        edit(&store, |edit| edit.add_within(&id(1), &limited(100), 3)).await;
+        edit(&store, |edit| edit.add_within(&id(2), &token(200), 3)).await;
+        edit(&store, |edit| edit.add_within(&id(3), &token(300), 3)).await;
+        edit(&store, |edit| edit.give_by(&id(2), "store".parse().unwrap())).await;
+        edit(&store, |edit| edit.add_within(&id(4), &limited(400), 3)).await;
+        assert_eq!(held(&store), [id(1), id(2), id(4)]);
+        edit(&store, |edit| edit.expire_at(&id(1), Timestamp::from_unix_milliseconds(500))).await;
+        edit(&store, |edit| edit.add_within(&id(5), &limited(50), 3)).await;
+        assert_eq!(held(&store), [id(1), id(4), id(5)], "of several with paths the one that expires first goes");
+        let late = Timestamp::from_unix_milliseconds(500).saturating_add(RETENTION);
+        edit(&store, |edit| edit.sweep(late, 2).map(|swept| assert_eq!(swept, 2))).await;
+        edit(&store, |edit| edit.sweep(late, 2).map(|swept| assert_eq!(swept, 1))).await;
+        assert_eq!(names(&store), [COUNT]);
+    }
+
+    #[tokio::test]
     async fn what_is_removed_leaves_nothing() {
         let (store, _directory) = store();
         let reader: Address = format!("did:e:localhost:dids:{}", "a".repeat(22)).parse().unwrap();
         let one = token(100);
         edit(&store, |edit| edit.add_within(&id(1), &one, 9)).await;
-        edit(&store, |edit| edit.add_within(&id(2), &HeldToken { file: file(2), ..token(100) }, 9)).await;
+        let stored_only = HeldToken { file: file(2), ..token(100) }.given_by("store".parse().unwrap());
+        edit(&store, |edit| edit.add_within(&id(2), &stored_only, 9)).await;
         let mut batch = Batch::new();
         HeldToken::put_ledger(&mut batch, &id(1), LedgerRecord { failed_attempts: 2, readers: 1 }).unwrap();
         one.put_reader(&mut batch, &id(1), &reader).unwrap();
@@ -453,6 +563,27 @@ mod tests {
         edit(&store, |edit| edit.remove(&id(2)).and_then(|()| edit.remove(&id(2)))).await;
         assert_eq!(names(&store), [COUNT]);
         assert_eq!(store.value::<u64>(COUNT).unwrap(), Some(0));
+    }
+
+    #[tokio::test]
+    async fn what_a_token_withholds_is_known_by_its_file_and_changes_with_its_paths() {
+        let (store, _directory) = store();
+        let by = |names: &str| token(100).given_by(names.parse().unwrap());
+        edit(&store, |edit| edit.add_within(&id(1), &by("direct,store"), 9)).await;
+        edit(&store, |edit| edit.add_within(&id(2), &by("all"), 9)).await;
+        let withheld = |token: Option<u64>| {
+            let (view, token) = (store.view(), token.map(id));
+            [Some(Via::Direct), Some(Via::Relay), None]
+                .map(|via| is_withheld(&view, &file(1), token.as_ref(), via).unwrap())
+        };
+        assert_eq!((withheld(Some(1)), withheld(Some(2))), ([false, true, true], [false; 3]));
+        assert_eq!(withheld(None), [false, true, true], "by its own id nobody gets the file where a token forbids it");
+        edit(&store, |edit| edit.give_by(&id(1), "relay,store".parse().unwrap())).await;
+        assert_eq!(withheld(Some(1)), [true, false, true]);
+        let read = HeldToken::stored(&store.view(), &id(1)).unwrap().unwrap();
+        assert!(!read.is_given_by(Some(Via::Direct)) && read.is_given_by(Some(Via::Relay)) && !read.is_given_by(None));
+        edit(&store, |edit| edit.give_by(&id(1), TokenTransports::ALL)).await;
+        assert_eq!((withheld(Some(1)), withheld(None)), ([false; 3], [false; 3]));
     }
 
     #[tokio::test]

@@ -6,17 +6,18 @@
 //! be some.
 //! Of the others they remember nothing either: who has loaded one may load it again after its expiry there, but not here.
 
+use serde::Deserialize;
 use transport::access::{Attempt, Verdict};
 use transport::peer::{Caller, Refusal};
 use transport::token::TokenContent;
-use transport::wire::{Address, TokenId};
+use transport::wire::{Address, DeviceId, TokenId};
 
 use super::HeldToken;
 use super::ledger::Granted;
 use crate::Result;
 use crate::core::Core;
 use crate::file;
-use crate::store::{View, collection};
+use crate::store::{StoreError, View, collection};
 use crate::token::{Revocation, TokenJson, TokenRecord};
 
 /// Bytes of JSON of the longest content of a token for a file, with many addresses of its node. Others are not read.
@@ -51,6 +52,22 @@ pub(super) fn find(core: &Core, view: &View<'_>, id: &TokenId) -> Result<Option<
     let token = HeldToken::new(file_id.clone(), (record.created_at, record.expires_at), sealed);
     let token = token.limited(record.for_identity, None);
     Ok(Some(Recorded { granted: Granted { token, device: record.created_by_device }, is_revoked }))
+}
+
+/// The members that tell whose terms a token has.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Members {
+    created_by_device: DeviceId,
+    #[serde(default)]
+    has_terms: bool,
+}
+
+/// Whether another device of the identity keeps terms of the token, which this one does not know.
+pub(super) fn is_left_to_other_device(core: &Core, view: &View<'_>, id: &TokenId) -> Result<bool, StoreError> {
+    let Some(record) = view.record(collection::TOKENS, id.as_str())? else { return Ok(false) };
+    let (_, members) = record.read::<TokenId, Members>()?;
+    Ok(members.has_terms && members.created_by_device != *core.account.device_id())
 }
 
 /// Whether the caller may load it.

@@ -1,6 +1,8 @@
 //! What peers get from a node, and what they do not.
 
 pub(super) mod counted;
+mod locked;
+mod paths;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What a node asks of its peers: the [`PeerReads`] of a [`PeerNetwork`].
 
 use bytes::Bytes;
-use swarm::{Connection, OpenError, Stream};
+use swarm::{Connection, OpenError, PathKind, Stream};
 use transport::access::ClaimEnd;
 use transport::crypto::PasswordHash;
 use transport::peer::{
@@ -144,8 +144,10 @@ impl PeerNetwork {
         let mut attempts = Attempts::default();
         loop {
             let opened = self.open(route, Protocol::of_file(route, target), &mut attempts).await?;
+            let connection = opened.connection.clone();
             match fetch(opened).await {
                 Ok(content) => return Ok(content),
+                Err(ended) if self.turn(&mut attempts, &ended, &connection) => {}
                 Err(ended) => attempts.after(ended)?,
             }
         }
@@ -183,6 +185,7 @@ impl PeerNetwork {
             let conversation = Conversation::new(side(&channel, now, claim)?, now.instant);
             match while_alive(&connection, exchange(stream, conversation, time)).await {
                 Ok(Ok(outcome)) => return Ok(outcome),
+                Ok(Err(ended)) if self.turn(&mut attempts, &ended, &connection) => {}
                 Ok(Err(ended)) => attempts.after(ended)?,
                 Err(dead) => attempts.after(dead.into())?,
             }
@@ -197,7 +200,10 @@ impl PeerNetwork {
         attempts: &mut Attempts,
     ) -> Result<Opened<'a>, NotAsked> {
         loop {
-            let (connection, channel) = self.channel(route).await?;
+            let (connection, channel) = match attempts.relayed.clone() {
+                Some(relayed) => relayed,
+                None => self.channel(route).await?,
+            };
             let version = versions[0];
             match while_alive(&connection, connection.open(version)).await {
                 Ok(Ok(stream)) => {
@@ -212,6 +218,18 @@ impl PeerNetwork {
         }
     }
 
+    /// Whether the peer is to be asked once more, on a connection through a relay that is open: a better one was made meanwhile, by which
+    /// it does not give what is asked for.
+    fn turn(&self, attempts: &mut Attempts, ended: &Ended, connection: &Connection) -> bool {
+        let is_turned = ended.error == PeerError::Refused(Refusal::OtherPath)
+            && connection.path() != PathKind::Relayed
+            && attempts.relayed.is_none();
+        if is_turned {
+            attempts.relayed = self.shared().and_then(|shared| shared.connections.relayed(&connection.peer()));
+        }
+        is_turned && attempts.relayed.is_some()
+    }
+
     fn network(&self) -> Result<&Shared, PeerFailure> {
         self.shared()
             .map(|shared| &**shared)
@@ -223,6 +241,8 @@ impl PeerNetwork {
 #[derive(Default)]
 struct Attempts {
     is_last: bool,
+    /// The connection on which to ask, if the best one will not do.
+    relayed: Option<(Connection, Channel)>,
 }
 
 impl Attempts {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use swarm::{Connection, ConnectionId, Stream};
+use swarm::{Connection, ConnectionId, PathKind, Stream};
 use tokio::sync::{oneshot, watch};
 use transport::peer::{Channel, PeerId};
 use transport::wire::Timestamp;
@@ -96,6 +96,13 @@ impl Connections {
             let is_running = exchanged.borrow().is_none();
             (is_running, connection.path(), connection.latency().unwrap_or(unknown))
         })
+    }
+
+    /// An open connection through a relay to a peer, if there is one with a channel.
+    pub(super) fn relayed(&self, peer: &PeerId) -> Option<(Connection, Channel)> {
+        let of_peer = self.all().into_iter().filter(|entry| entry.connection.peer() == *peer && entry.may_serve());
+        let mut relayed = of_peer.filter(|entry| entry.connection.path() == PathKind::Relayed);
+        relayed.find_map(|entry| entry.channel().map(|channel| (entry.connection, channel)))
     }
 
     /// The best connection of each peer that has a channel.

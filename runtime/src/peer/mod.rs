@@ -11,6 +11,7 @@ mod error;
 mod exchange;
 mod hint;
 mod network;
+mod on_path;
 mod path;
 mod place;
 mod rate;

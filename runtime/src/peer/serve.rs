@@ -15,12 +15,13 @@ use transport::peer::{
     Answer, AwaitRequest, CODE_PROTOCOL, Channel, Content, ContentAnswer, Conversation, FILE_PROTOCOL,
     FILE_PROTOCOL_V2, FileRequest, FileRequestV2, HintGate, Holder, IDENTITY_PROTOCOL, INBOX_PROTOCOL, InboxMessage,
     Message, PeerError, ReceiveHint, Refusal, TOKEN_PROTOCOL, TOKEN_PROTOCOL_V2, TokenAnswer, TokenRequest,
-    TokenRequestV2, serve_file, serve_token,
+    TokenRequestV2, Via, serve_file, serve_token,
 };
 
 use super::connections::Entry;
 use super::drive::{Link, answer, converse, finish_with};
 use super::network::{PeerNetwork, Shared};
+use super::on_path::{OnPath, via};
 use super::place::Places;
 use super::rate::Rates;
 
@@ -137,9 +138,12 @@ impl<H: Holder + 'static> Serving<H> {
         let place = admitted.and_then(|channel| Ok((self.place(entry, &request)?, channel)));
         match place {
             Ok((_place, channel)) => {
+                let (granted, connection) = (channel.via().unwrap_or(Via::Direct), entry.connection.clone());
                 let decided = serve_file(&*self.holder, &channel, &request, self.shared.time.now());
-                match timeout(DECISION_LIMIT, decided).await {
-                    Ok((answered, content)) => self.answer(stream, answered, content).await,
+                let decided = timeout(DECISION_LIMIT, decided).await;
+                let on_path = |content| OnPath::new(content, granted, || via(&connection));
+                match decided {
+                    Ok((answered, content)) => self.answer(stream, answered, content.map(on_path)).await,
                     Err(_) => self.say(stream, &ContentAnswer::Refused(Refusal::Unavailable)).await,
                 }
             }
@@ -180,7 +184,7 @@ impl<H: Holder + 'static> Serving<H> {
     async fn admit(&self, entry: &Entry) -> Result<Channel, Refusal> {
         let channel = entry.wait().await.map_err(|_| Refusal::IdentityRequired)?;
         self.rates.count(channel.remote(), channel.caller(self.shared.time.now().time))?;
-        Ok(channel)
+        Ok(channel.over(via(&entry.connection)))
     }
 
     /// A place for a content, if one is asked for.

@@ -2,6 +2,7 @@
 
 use tracing::info;
 use transport::crypto::{PasswordHash, SecretKey};
+use transport::token::TokenContent;
 use transport::wire::backbone::token_terms::CreateTokenWithTerms;
 use transport::wire::backbone::tokens::CreateToken;
 use transport::wire::{Address, FileId, Timestamp, TokenId};
@@ -14,7 +15,8 @@ use crate::delivery::{self, Delivery as _};
 use crate::dto::{self, JsonText, MaxDownloads};
 use crate::error::{Property, PropertyRule};
 use crate::event::Event;
-use crate::held::{Edit, HeldToken};
+use crate::file;
+use crate::held::{self, Edit, HeldToken};
 use crate::store::{Batch, Object, View};
 use crate::{Error, Result};
 
@@ -40,22 +42,17 @@ pub(crate) struct Replaced {
     pub(crate) used: u32,
 }
 
-const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor from when on; leave out 'maxDownloads' and 'notBefore', or \
-                        use a backbone that has terms of tokens.";
-
-/// Refuses a limit or a beginning if the backbone does not enforce it.
+/// Refuses terms that nobody could enforce, and a limit or a beginning if the backbone does not.
 ///
 /// # Errors
-/// [`Error::NotSupported`], and the backbone's errors.
-pub(crate) async fn check_enforced(core: &Core, terms: &NewTerms) -> Result<()> {
-    if !terms.are_enforced() {
-        return Ok(());
-    }
-    let services = core.account.token_services().await?;
-    match services.is_some_and(|services| services.terms) {
-        true => Ok(()),
-        false => Err(Error::NotSupported(NO_TERMS.to_owned())),
-    }
+/// [`Error::InvalidPropertyValue`], [`Error::NotSupported`], and the backbone's errors.
+async fn check_enforced(core: &Core, terms: &NewTerms) -> Result<()> {
+    // A backbone that need not enforce anything is not asked.
+    let services = match terms.are_enforced() {
+        true => core.account.token_services().await?,
+        false => None,
+    };
+    terms.check_enforced(&services.into())
 }
 
 /// # Errors
@@ -72,16 +69,21 @@ impl NewToken {
     /// Each call creates a new token with a new key.
     ///
     /// # Errors
-    /// Before anything is made [`Error::InvalidPropertyValue`] for a beginning that is not before the expiry, and
-    /// [`Error::NotSupported`] for terms that the backbone does not enforce; the backbone's errors, and those of the store.
+    /// Before anything is made [`Error::InvalidPropertyValue`] for a beginning that is not before the expiry and for terms that nobody
+    /// could enforce, and [`Error::NotSupported`] for those that the backbone does not; the backbone's errors, and those of the store.
     pub(crate) async fn create(self, core: &Core) -> Result<dto::Token> {
         check_beginning(self.terms.not_before, self.expires_at)?;
         check_enforced(core, &self.terms).await?;
         let secret_key = SecretKey::generate();
         let password = self.password.map(NewPassword::protect);
-        let shares = self.shares.filter(|_| core.config.peers.is_some());
+        let (transports, content) = (self.terms.paths(), JsonText::from(self.content.value()));
+        // What is held keeps peers from the file by its own id, too, also those that are on later only.
+        let shares = match (transports.limit_peers(), self.shares) {
+            (true, None) => shared_file(&core.store.view(), content.as_str())?,
+            (is_limited, shares) => shares.filter(|_| is_limited || core.config.peers.is_some()),
+        };
         // Only in what is sealed: this identity is shown the content as it asked for it, in the form that published clients know.
-        let direct = shares.as_ref().and_then(|_| core.direct());
+        let direct = shares.as_ref().and_then(|_| core.direct()).and_then(|direct| transports.narrow(direct));
         let sealed = direct.map_or_else(|| self.content.clone(), |direct| self.content.reachable_at(&direct));
         let (sealed, hash) = (sealed.seal(&secret_key), password_hash(password.as_ref()).await);
         let request = CreateToken {
@@ -105,14 +107,14 @@ impl NewToken {
             expires_at: created.expires_at.unwrap_or(self.expires_at),
             created_by_device: core.account.device_id().clone(),
             for_identity: self.for_identity,
-            content: JsonText::from(self.content.value()),
+            content,
             password_protection: password,
-            has_terms: self.terms.are_enforced(),
+            has_terms: self.terms.are_of_this_device(),
         };
         let held = shares.map(|file| {
             let held = HeldToken::new(file, (record.created_at, record.expires_at), sealed);
             let held = held.limited(record.for_identity.clone(), hash);
-            held.used_within(self.terms.not_before, self.terms.max_downloads.is_some())
+            held.used_within(self.terms.not_before, self.terms.max_downloads.is_some()).given_by(transports)
         });
         let settings = TokenSettings::of(&self.terms);
         let replaced = self.replaces.map(|Replaced { id, used }| {
@@ -154,26 +156,46 @@ struct Remembered {
 
 /// Stores a token that was just created with its settings, what it replaces, and what is held of it for peers, in one commit.
 async fn remember(core: &Core, id: &TokenId, stored: Option<Remembered>, held: Option<HeldToken>) -> Result<()> {
+    let is_limited = held.as_ref().is_some_and(|held| held.transports.limit_peers());
     let hold = |view: &View<'_>, batch: &mut Batch| {
         let Some(held) = held else { return Ok(()) };
         let mut edit = Edit::of(view, batch)?;
         edit.add(id, &held, core.clock.now())?;
-        Ok(edit.finish()?)
+        edit.finish()?;
+        if is_limited {
+            held::leave_to_this_device(core, (view, batch), &held.file)?;
+        }
+        Ok(())
     };
     match stored {
         Some(Remembered { object, settings, replaced }) => {
             let also = |view: &View<'_>, batch: &mut Batch| {
+                // First, because it may change what is kept of tokens that make room.
+                hold(view, &mut *batch)?;
                 settings.put(batch, id)?;
                 if let Some((old, rotation)) = replaced {
                     let of_old = TokenSettings::stored(view, &old)?;
                     TokenSettings { rotation: Some(rotation), ..of_old }.put(batch, &old)?;
                 }
-                hold(view, batch)
+                Ok(())
             };
             core.remember_and(object, also).await
         }
-        None => core.remember_beside(id, hold).await,
+        None => {
+            core.remember_beside(id, hold).await?;
+            if is_limited {
+                core.unpushed.notify_one();
+            }
+            Ok(())
+        }
     }
+}
+
+/// The own file that a content shares, if it is one of a file.
+pub(crate) fn shared_file(view: &View<'_>, content: &str) -> Result<Option<FileId>> {
+    let Ok(TokenContent::File { file_id, .. }) = TokenContent::parse_open(content, true) else { return Ok(None) };
+    let file = file::stored(view, &file_id)?;
+    Ok(file.filter(|file| file.is_own).map(|_| file_id))
 }
 
 /// The hash in the form that the backbone compares.

@@ -27,7 +27,8 @@ pub(crate) struct TokenRecord {
     pub(crate) content: JsonText,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password_protection: Option<StoredPassword>,
-    /// Whether it has, or may have, a limit of uses or a beginning, which are kept where they are enforced: other devices leave it to them.
+    /// Whether it has, or may have, terms that are kept where they are enforced, as a limit of uses, a beginning, or the paths by which
+    /// peers get it: other devices leave it to them.
     /// Set, too, in an own token that a device loaded by its reference, because that does not say.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_terms: bool,
@@ -98,6 +99,7 @@ impl TokenRecord {
             not_before: None,
             max_downloads: None,
             notify: None,
+            transports: None,
         }
     }
 

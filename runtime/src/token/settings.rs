@@ -5,7 +5,7 @@
 //! ordinary token only.
 //!
 //! ```text
-//! TokenSettings/<token>  label, terms as they were set last, last known uses, whether it is locked, the token that replaces it
+//! TokenSettings/<token>  label, terms and paths as they were set last, last known uses, whether and where it is locked, the token that replaces it
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,10 @@ use transport::access::LEASE;
 use transport::wire::backbone::token_terms::TokenTerms;
 use transport::wire::{Timestamp, TokenId};
 
-use crate::dto::{self, MaxDownloads, Notify, TokenLabel};
+use super::given;
+use crate::Error;
+use crate::dto::{self, MaxDownloads, Notify, TokenLabel, TokenServices, TokenTransport, TokenTransports};
+use crate::storage::Endpoints;
 use crate::store::token_values::SETTINGS;
 use crate::store::{Batch, StoreError, View, collection};
 
@@ -38,12 +41,110 @@ pub struct NewTerms {
     /// Of which uses this identity is told, on this device; of none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
+    /// By which paths others may load it; by all if absent. This node enforces those between peers.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given::transports")]
+    pub transports: Option<TokenTransports>,
+    /// What its content may be asked for. Nobody could enforce less than everything: whoever loads the token has the key of its content.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "given::allow")]
+    pub allow: Option<Endpoints>,
 }
 
 impl NewTerms {
-    /// Whether somebody has to enforce something that the published protocol does not have.
+    /// Whether a backbone has to enforce something that the published protocol does not have.
     pub(crate) fn are_enforced(&self) -> bool {
         self.not_before.is_some() || self.max_downloads.is_some()
+    }
+
+    /// Whether it depends on the backbone what becomes of them.
+    #[must_use]
+    pub fn depend_on_backbone(&self) -> bool {
+        self.are_enforced() || self.notify.is_some_and(|notify| !notify.is_none())
+    }
+
+    /// Refuses what a backbone that offers this cannot enforce or tell, and what nobody could enforce: for callers that upload a file for the
+    /// token first. Without terms that [depend on the backbone](Self::depend_on_backbone) it does not matter what that offers.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`] and [`Error::NotSupported`].
+    pub fn check(&self, services: &TokenServices) -> Result<(), Error> {
+        self.check_enforced(services)?;
+        match self.depend_on_backbone() && !services.terms {
+            true => Err(Error::NotSupported(NOT_TOLD.to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// The same for what it cannot enforce only.
+    pub(crate) fn check_enforced(&self, services: &TokenServices) -> Result<(), Error> {
+        self.check_at_backbone()?;
+        match self.are_enforced() && !services.terms {
+            true => Err(Error::NotSupported(NO_TERMS.to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// The paths by which others may load it.
+    pub(crate) fn paths(&self) -> TokenTransports {
+        self.transports.unwrap_or_default()
+    }
+
+    /// Whether other devices of the identity must leave the token to this one, because they do not know its terms.
+    pub(crate) fn are_of_this_device(&self) -> bool {
+        self.are_enforced() || self.paths().limit_peers()
+    }
+
+    /// Refuses what nobody could enforce of a token that a backbone has.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`].
+    pub(crate) fn check_at_backbone(&self) -> Result<(), Error> {
+        check_allowed(self.allow)?;
+        check_stored(self.transports)
+    }
+
+    /// Refuses what nobody could enforce of a token that no backbone has, and one that nobody could load.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`].
+    pub(crate) fn check_shared_directly(&self) -> Result<(), Error> {
+        check_allowed(self.allow)?;
+        match self.paths().reach_peers() {
+            true => Ok(()),
+            false => Err(Error::InvalidPropertyValue(NO_PEERS.to_owned())),
+        }
+    }
+}
+
+const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor from when on; leave out 'maxDownloads' and 'notBefore', or \
+                        use a backbone that has terms of tokens.";
+/// What is said of a backbone that does not tell uses.
+pub(crate) const NOT_TOLD: &str = "The backbone does not tell how a token was used.";
+const NO_PEERS: &str = "'transports' must contain direct or relay, because no backbone has a file that is shared without one; add one of them, \
+                        or upload the file and share that";
+const NO_STORE: &str = "'transports' must contain store, because the backbone has the token and gives it to everybody who may load it; add store, or \
+                        share the file without a backbone: POST Files/Direct, or `enlace share --direct-only`";
+const NOT_ALLOWED: &str = "'allow' must be view, preview and download, because whoever loads a token of the protocol opens its content without asking \
+                           anybody what for; leave it out, or use a token of /v1, by which this node shows the content itself";
+
+/// Refuses a limit of what a content may be asked for.
+///
+/// # Errors
+/// [`Error::InvalidPropertyValue`].
+pub(crate) fn check_allowed(allow: Option<Endpoints>) -> Result<(), Error> {
+    match allow.unwrap_or_default() == Endpoints::ALL {
+        true => Ok(()),
+        false => Err(Error::InvalidPropertyValue(NOT_ALLOWED.to_owned())),
+    }
+}
+
+/// Refuses paths without the backbone, for a token that it has.
+///
+/// # Errors
+/// [`Error::InvalidPropertyValue`].
+pub(crate) fn check_stored(transports: Option<TokenTransports>) -> Result<(), Error> {
+    match transports.unwrap_or_default().contain(TokenTransport::Store) {
+        true => Ok(()),
+        false => Err(Error::InvalidPropertyValue(NO_STORE.to_owned())),
     }
 }
 
@@ -61,15 +162,24 @@ pub(crate) struct TokenSettings {
     /// None before they were asked for.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub(crate) uses: Option<KnownUses>,
+    /// The highest number of uses that was ever told. A use that is given back does not lower it.
+    #[serde(rename = "o", default, skip_serializing_if = "is_zero")]
+    pub(crate) told: u32,
     /// The token that replaces it.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotation: Option<Rotation>,
     /// Whether too many wrong passwords have locked it, as far as this device was told.
     #[serde(rename = "k", default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_locked: bool,
+    /// Whether wrong passwords of peers have locked it at this node, which counts them for itself.
+    #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_locked_for_peers: bool,
     /// When something of it was changed last, as far as this device knows: its expiry, or one of these settings that its creator chooses.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub(crate) changed_at: Option<Timestamp>,
+    /// By which paths others may load it; absent for all. The node enforces what is held beside the token ([`crate::held`]).
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) transports: Option<TokenTransports>,
 }
 
 /// A token that replaces another one.
@@ -141,6 +251,7 @@ impl TokenSettings {
             not_before: terms.not_before,
             max_downloads: terms.max_downloads,
             notify: terms.notify,
+            transports: terms.transports.filter(|transports| *transports != TokenTransports::ALL),
             ..Self::default()
         }
     }
@@ -180,6 +291,7 @@ impl TokenSettings {
             max_downloads: terms.max_uses.and_then(|most| u64::from(most).try_into().ok()),
             uses: known.or(Some(uses)).filter(|uses| self.uses.is_some() || !uses.are_none()),
             is_locked: terms.is_locked,
+            told: self.most_uses().max(uses.all()),
             ..self
         };
         let has_same_terms = (refreshed.not_before, refreshed.max_downloads) == (self.not_before, self.max_downloads);
@@ -202,21 +314,51 @@ impl TokenSettings {
         Ok(batch)
     }
 
-    /// Whether its creator wants to be told of what was used since `before`.
+    /// What keeps that a token is unlocked, at the backbone and for peers.
+    pub(crate) fn unlocking(view: &View<'_>, id: &TokenId) -> Result<Batch> {
+        let mut batch = Batch::new();
+        let before = Self::stored(view, id)?;
+        let after = Self { is_locked: false, is_locked_for_peers: false, ..before.clone() };
+        if after != before {
+            after.put(&mut batch, id)?;
+        }
+        Ok(batch)
+    }
+
+    /// Keeps, beside other changes, whether peers are locked out, for as long as the token is stored.
+    pub(crate) fn lock_for_peers(batch: &mut Batch, view: &View<'_>, id: &TokenId, is_locked: bool) -> Result<()> {
+        let before = Self::stored(view, id)?;
+        if before.is_locked_for_peers != is_locked && view.object(collection::TOKENS, id.as_str())?.is_some() {
+            Self { is_locked_for_peers: is_locked, ..before }.put(batch, id)?;
+        }
+        Ok(())
+    }
+
+    /// Whether its creator wants to be told of what was used since `before`: of the first use once, although it may be given back.
     pub(crate) fn is_to_be_told_after(&self, before: &Self) -> bool {
-        let (before, after) = (before.uses.map_or(0, KnownUses::all), self.uses.map_or(0, KnownUses::all));
+        let all = |settings: &Self| settings.uses.map_or(0, KnownUses::all);
         match self.notify.unwrap_or_default() {
             Notify::None => false,
-            Notify::First => before == 0 && after > 0,
-            Notify::Each => after > before,
+            Notify::First => before.most_uses() == 0 && self.most_uses() > 0,
+            Notify::Each => all(self) > all(before),
         }
+    }
+
+    /// The most uses that this device has known of at a time. What an earlier version kept has the last ones only.
+    pub(crate) fn most_uses(&self) -> u32 {
+        self.told.max(self.uses.map_or(0, KnownUses::all))
     }
 
     /// The token with what is shown of them.
     pub(crate) fn show_in(self, token: dto::Token) -> dto::Token {
-        let Self { label, not_before, max_downloads, notify, uses: _, rotation: _, is_locked: _, changed_at: _ } = self;
-        dto::Token { label, not_before, max_downloads, notify, ..token }
+        let Self { label, not_before, max_downloads, notify, transports, .. } = self;
+        dto::Token { label, not_before, max_downloads, notify, transports, ..token }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn name(id: &TokenId) -> String {
@@ -239,6 +381,8 @@ mod tests {
             max_downloads: Some(3.try_into().unwrap()),
             strict_uses: false,
             notify: Some(Notify::First),
+            transports: Some("relay,store".parse().unwrap()),
+            allow: Some(Endpoints::ALL),
         }
     }
 
@@ -251,9 +395,18 @@ mod tests {
         let uses = Some(KnownUses { committed: 1, leased: 2, last_read_at: None, at: time(9) });
         let rotation = Some(Rotation { to: id.clone(), used: 1, limit: None, is_complete: true });
         let of_terms = TokenSettings::of(&terms());
-        let full = TokenSettings { uses, rotation, is_locked: true, changed_at: Some(time(7)), ..of_terms.clone() };
+        let full =
+            TokenSettings { uses, rotation, told: 4, is_locked: true, changed_at: Some(time(7)), ..of_terms.clone() };
         let locked = TokenSettings { is_locked: true, ..TokenSettings::default() };
-        for settings in [full, of_terms, locked, TokenSettings::default().changed(time(8)), TokenSettings::default()] {
+        let locked_for_peers = TokenSettings { is_locked_for_peers: true, ..TokenSettings::default() };
+        for settings in [
+            full,
+            of_terms,
+            locked,
+            locked_for_peers,
+            TokenSettings::default().changed(time(8)),
+            TokenSettings::default(),
+        ] {
             let mut batch = Batch::new();
             settings.put(&mut batch, &id).unwrap();
             store.commit(batch).await.unwrap();
@@ -289,7 +442,10 @@ mod tests {
                 uses: Some(uses),
                 rotation: None,
                 is_locked: true,
+                is_locked_for_peers: false,
                 changed_at: Some(time(9)),
+                transports: terms().transports,
+                told: 5,
             }
         );
         let unlocked = settings.clone().refreshed(&TokenTerms { is_locked: false, ..said.clone() }, time(10));
@@ -348,10 +504,95 @@ mod tests {
     }
 
     #[test]
+    fn the_first_use_is_told_once_although_it_was_given_back() {
+        let mut said = TokenTerms {
+            expires_at: time(100),
+            not_before: None,
+            max_uses: None,
+            strict_uses: false,
+            committed_uses: 0,
+            leased_uses: 0,
+            failed_attempts: 0,
+            is_locked: false,
+            revoked_at: None,
+            last_read_at: None,
+        };
+        let mut settings = TokenSettings { notify: Some(Notify::First), ..TokenSettings::default() };
+        let mut told = Vec::new();
+        for (at, leased) in [1, 0, 1, 2].into_iter().enumerate() {
+            said.leased_uses = leased;
+            let after = settings.clone().refreshed(&said, time(at as i64));
+            told.push((after.is_to_be_told_after(&settings), after.told));
+            settings = after;
+        }
+        assert_eq!(told, [(true, 1), (false, 1), (false, 1), (false, 2)]);
+    }
+
+    #[test]
     fn an_empty_label_is_none_and_only_what_somebody_enforces_needs_a_backbone() {
         let empty = NewTerms { label: Some(TokenLabel::default()), ..NewTerms::default() };
         assert_eq!(TokenSettings::of(&empty), TokenSettings::default());
         let only = NewTerms { not_before: None, max_downloads: None, ..terms() };
         assert!(!only.are_enforced() && terms().are_enforced());
+        assert!(only.are_of_this_device(), "other devices do not know the paths");
+        assert!(!NewTerms { transports: None, ..only }.are_of_this_device());
+    }
+
+    #[test]
+    fn paths_that_nobody_could_enforce_or_use_are_refused_with_what_to_do() {
+        let by = |names: &str| NewTerms { transports: Some(names.parse().unwrap()), ..NewTerms::default() };
+        for (names, at_backbone, directly) in [
+            ("all", true, true),
+            ("store", true, false),
+            ("direct,store", true, true),
+            ("relay,store", true, true),
+            ("direct", false, true),
+            ("relay", false, true),
+            ("direct,relay", false, true),
+        ] {
+            let (told, shared) = (by(names).check_at_backbone(), by(names).check_shared_directly());
+            assert_eq!((told.is_ok(), shared.is_ok()), (at_backbone, directly), "{names}");
+            for (refused, step) in [(told, "--direct-only"), (shared, "upload")] {
+                assert!(refused.err().is_none_or(|error| error.to_string().contains(step)), "{names}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_backbone_cannot_enforce_or_tell_is_refused_before_something_is_uploaded() {
+        let stored = NewTerms { transports: None, ..terms() };
+        let told = NewTerms { not_before: None, max_downloads: None, ..stored.clone() };
+        let labelled = NewTerms { notify: Some(Notify::None), ..told.clone() };
+        let (none, all) = (TokenServices::default(), TokenServices { claims: true, terms: true });
+        for (terms, expected) in [(&stored, Some("maxDownloads")), (&told, Some("does not tell")), (&labelled, None)] {
+            assert!(terms.check(&all).is_ok());
+            let refused = terms.check(&none).err().map(|error| error.to_string());
+            assert_eq!(terms.depend_on_backbone(), expected.is_some());
+            match expected {
+                Some(expected) => assert!(refused.unwrap().contains(expected)),
+                None => assert_eq!(refused, None),
+            }
+        }
+        assert!(told.check_enforced(&none).is_ok(), "a token is made all the same");
+    }
+
+    #[test]
+    fn only_everything_can_be_allowed_of_a_content_that_its_receiver_opens() {
+        let read = |allow: serde_json::Value| {
+            serde_json::from_value::<NewTerms>(serde_json::json!({ "allow": allow })).map_err(|error| error.to_string())
+        };
+        for allow in [serde_json::json!(null), serde_json::json!(["download", "preview", "view"])] {
+            let terms = read(allow).unwrap();
+            assert!(terms.check_at_backbone().is_ok() && terms.check_shared_directly().is_ok());
+        }
+        for allow in [serde_json::json!(["view"]), serde_json::json!(["view", "preview"])] {
+            let terms = read(allow).unwrap();
+            for refused in [terms.check_at_backbone(), terms.check_shared_directly()] {
+                assert!(refused.unwrap_err().to_string().contains("'allow' must be view, preview and download"));
+            }
+        }
+        for wrong in [serde_json::json!([]), serde_json::json!(["edit"])] {
+            assert!(read(wrong).unwrap_err().contains("must be one or more of view, preview, download"));
+        }
     }
 }

@@ -437,7 +437,8 @@ async fn a_backbone_without_terms_is_explained_and_nothing_changes() {
         assert!(refusal.to_string().contains("delete the token instead"), "{refusal}");
     }
     assert_eq!(code(alice.tokens().token_terms(&token.id).await), "error.runtime.notSupported");
-    assert_eq!(code(alice.tokens().check_uses_are_told().await), "error.runtime.notSupported");
+    let services = alice.tokens().services().await.unwrap();
+    assert_eq!(code(counted(&world, 1).terms.check(&services)), "error.runtime.notSupported");
     assert_eq!(alice.tokens().token(&token.id).await.unwrap(), token);
     assert!(load_token(&bob, &token.reference, None).await.is_ok());
 }
@@ -487,6 +488,26 @@ async fn a_counted_token_is_given_out_as_often_as_its_limit_says_and_shows_its_s
     assert!(ephemeral.label.is_some() && alice.tokens().token(&ephemeral.id).await.is_err());
     load_token(&bob, &ephemeral.reference, None).await.unwrap();
     assert!(load_token(&carol, &ephemeral.reference, None).await.is_err(), "the backbone counts it all the same");
+}
+
+#[tokio::test]
+async fn a_node_that_nobody_asks_tells_of_uses_and_goes_on_after_a_failure() {
+    let world = World::new().await;
+    let interval = Some(Duration::from_millis(10));
+    let alice = world.start(runtime::Config { token_interval: interval, ..world.config("alice") }).await.unwrap();
+    let bob = world.node("bob").await;
+    let token = alice.tokens().create_own_token(counted(&world, 2)).await.unwrap();
+    let mut events = alice.events();
+    world.faults.inject(Matching::path("/Terms").method(Method::GET).times(2), Fault::DropBefore);
+    load_token(&bob, &token.reference, None).await.unwrap();
+    let (told, uses, remaining) = loop {
+        if let Event::TokenUsed { token, uses, remaining } = events.recv().await.unwrap() {
+            break (token, uses, remaining);
+        }
+    };
+    assert_eq!((told.id, uses, remaining), (token.id.clone(), 1, Some(1)));
+    let listed = alice.tokens().find(runtime::facade::FindTokens::default()).await.unwrap();
+    assert_eq!(listed.tokens[0].remaining, Some(1), "what was told is kept");
 }
 
 #[tokio::test]
@@ -593,9 +614,13 @@ async fn a_replaced_token_ends_and_the_new_one_has_the_uses_that_are_left() {
     let token = alice.tokens().create_own_token(counted(&world, 3)).await.unwrap();
     load_token(&bob, &token.reference, None).await.unwrap();
     world.faults.inject(Matching::path("/Revoke").method(Method::POST), Fault::DropBefore);
-    assert!(alice.tokens().rotate_token(&token.id).await.is_err());
+    let failed = alice.tokens().rotate_token(&token.id).await.unwrap_err();
+    let runtime::Error::Unreplaced { new: made, cause } = &failed else { panic!("{failed}") };
+    assert!(failed.to_string().contains(made.as_str()) && failed.code() == cause.code(), "{failed}");
+    assert!(alice.tokens().token(made).await.is_ok(), "it is in the list");
     world.faults.clear();
     let rotated = alice.tokens().rotate_token(&token.id).await.unwrap();
+    assert_eq!(rotated.token.id, *made);
     assert_eq!((rotated.old.backbone, rotated.old.token.id.clone()), (TokenPath::Revoked, token.id.clone()));
     let new = &rotated.token;
     assert_eq!(new.max_downloads.map(u32::from), Some(2));
@@ -609,6 +634,25 @@ async fn a_replaced_token_ends_and_the_new_one_has_the_uses_that_are_left() {
     load_token(&carol, &spent.reference, None).await.unwrap();
     assert!(alice.tokens().rotate_token(&spent.id).await.unwrap_err().to_string().contains("higher limit"));
     assert_eq!(code(bob.tokens().rotate_token(&token.id).await), "error.runtime.notSupported");
+}
+
+#[tokio::test]
+async fn a_rotation_that_fails_after_the_old_token_has_ended_names_the_new_one_and_is_completed() {
+    let world = World::new().await;
+    let (alice, bob) = (world.node("alice").await, world.node("bob").await);
+    let token = alice.tokens().create_own_token(counted(&world, 3)).await.unwrap();
+    world.faults.inject(Matching::path("/Revoke").method(Method::POST), Fault::DropBefore);
+    alice.tokens().rotate_token(&token.id).await.unwrap_err();
+    load_token(&bob, &token.reference, None).await.unwrap();
+    world.faults.clear();
+    world.faults.inject(Matching::path("/Terms").method(Method::PATCH), Fault::DropBefore);
+    let failed = alice.tokens().rotate_token(&token.id).await.unwrap_err();
+    let runtime::Error::Unreplaced { new: made, .. } = &failed else { panic!("{failed}") };
+    assert!(failed.to_string().contains("the same call completes the rotation"), "{failed}");
+    assert!(alice.tokens().token(&token.id).await.unwrap().revoked_at.is_some(), "the old one has ended");
+    world.faults.clear();
+    let rotated = alice.tokens().rotate_token(&token.id).await.unwrap();
+    assert_eq!((&rotated.token.id, rotated.token.max_downloads.map(u32::from)), (made, Some(2)));
 }
 
 #[tokio::test]

@@ -67,6 +67,8 @@ impl Collection {
                     "format",
                     "root",
                     "manifestLength",
+                    // Of files of which a token may be had by some paths only; published clients ignore it.
+                    "pathsLimitedBy",
                     "createdBy",
                     "createdByDevice",
                     "deletedAt",

@@ -40,6 +40,15 @@ impl ChannelBinding {
     }
 }
 
+/// How a connection gets to the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// Straight, in the local network, over the internet or through holes in NATs.
+    Direct,
+    /// Through a relay.
+    Relay,
+}
+
 /// A connection on which identities were exchanged. Everything that is decided about the other side is decided by this value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
@@ -47,6 +56,7 @@ pub struct Channel {
     pub(super) binding: ChannelBinding,
     pub(super) proven: Option<ProvenIdentity>,
     pub(super) host: Option<IpAddr>,
+    pub(super) via: Option<Via>,
 }
 
 impl Channel {
@@ -67,6 +77,18 @@ impl Channel {
     #[must_use]
     pub fn host(&self) -> Option<IpAddr> {
         self.host
+    }
+
+    /// The same channel, over this path. A connection can turn out to take another one, so the driver says it with each request.
+    #[must_use]
+    pub fn over(self, via: Via) -> Self {
+        Self { via: Some(via), ..self }
+    }
+
+    /// The path of the connection, as the driver says; `None` if it has not, which permits nothing that depends on the path.
+    #[must_use]
+    pub fn via(&self) -> Option<Via> {
+        self.via
     }
 
     /// What proofs on this channel are bound to.

@@ -73,6 +73,9 @@ pub enum Refusal {
     /// As often as the token may be used it was, or is being.
     #[error("no use of the token is left")]
     NoUseLeft,
+    /// Whoever shares it does not let it leave by the path of this connection.
+    #[error("it does not give this by the path of the connection")]
+    OtherPath,
     /// Something that this version does not know.
     #[error("reason {0}")]
     Other(u8),
@@ -80,7 +83,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The refusals with a number of their own, from 1 on.
-    const NUMBERED: [Self; 11] = [
+    const NUMBERED: [Self; 12] = [
         Self::NotFound,
         Self::Locked,
         Self::Range,
@@ -92,6 +95,7 @@ impl Refusal {
         Self::Removed,
         Self::WrongCode,
         Self::NoUseLeft,
+        Self::OtherPath,
     ];
 
     /// The number that stands for it.
@@ -163,6 +167,7 @@ mod tests {
         assert_eq!(Refusal::of_number(1), Refusal::NotFound);
         assert_eq!(Refusal::of_number(10), Refusal::WrongCode);
         assert_eq!(Refusal::of_number(11), Refusal::NoUseLeft);
-        assert_eq!(Refusal::of_number(12), Refusal::Other(12));
+        assert_eq!(Refusal::of_number(12), Refusal::OtherPath);
+        assert_eq!(Refusal::of_number(13), Refusal::Other(13));
     }
 }

@@ -190,7 +190,7 @@ impl<R: Fn(&Address, &DeviceId) -> bool> IdentityExchange<R> {
             Ok(proven) => proven,
             Err((refusal, error)) => return Turn::refuse(IdentityMessage::Refused(refusal).to_frame(), error),
         };
-        let channel = Channel { remote: self.remote, binding, proven, host: None };
+        let channel = Channel { remote: self.remote, binding, proven, host: None, via: None };
         match self.role {
             Role::Initiator => Turn::finish(channel),
             Role::Responder => {

@@ -65,7 +65,7 @@ pub use certificate::{
 pub use certificate_request::{
     CertificateRequest, MAX_REQUEST_AGE, RequestClaims, RequestError, VerifiedRequest, of_property, to_property,
 };
-pub use channel::{Channel, ChannelBinding, NONCE_LENGTH, PasswordProof, ProvenIdentity};
+pub use channel::{Channel, ChannelBinding, NONCE_LENGTH, PasswordProof, ProvenIdentity, Via};
 pub use claims::{ClaimAnswer, EndClaim, FILE_PROTOCOL_V2, FileRequestV2, TOKEN_PROTOCOL_V2, TokenRequestV2};
 pub use code::{
     CODE_PROTOCOL, Code, CodeMessage, CodeOffer, CodeReceiver, CodeSharer, DEFAULT_CODE_LIFETIME, Fingerprint,

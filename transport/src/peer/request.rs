@@ -10,7 +10,7 @@ use std::time::Duration;
 use libp2p_identity::PeerId;
 
 use super::cbor::Array;
-use super::{Channel, Conversation, Message, Now, PasswordProof, PeerError, Refusal, Side, Turn};
+use super::{Channel, Conversation, Message, Now, PasswordProof, PeerError, Refusal, Side, Turn, Via};
 use crate::access::ClaimEnd;
 use crate::crypto::PasswordHash;
 use crate::wire::backbone::files::FileMetadata;
@@ -58,6 +58,12 @@ impl<'a> Caller<'a> {
         self.channel.host()
     }
 
+    /// How the connection gets here, if it is known.
+    #[must_use]
+    pub fn via(&self) -> Option<Via> {
+        self.channel.via()
+    }
+
     /// Whether the password of a token is proven, on this channel, for this token; true if the token has none. It is
     /// [`Attempt::password_fits`](crate::access::Attempt::password_fits).
     #[must_use]
@@ -90,6 +96,8 @@ impl<'a> Caller<'a> {
 ///   allocates its uses has stored that content is sent under it. So it is for the metadata and each range of its file. Without a
 ///   claim such a token is [`Refusal::NotFound`]; without a use left it is [`Refusal::NoUseLeft`], which only those are told who may
 ///   load the token otherwise.
+/// - **Paths.** What its owner does not let leave by a [path](Caller::via) is [`Refusal::OtherPath`] there, which only those are told who may
+///   load it otherwise, whatever the password; nothing is counted then.
 /// - **What is told.** What does not exist, has expired, was deleted or is for somebody else is [`Refusal::NotFound`].
 /// - **Bytes.** They are those that a backbone would have: the body of a format `v1` file, the blob of a format `v2` content. A
 ///   [`Content`] gives the same bytes at the same place, or fails.
