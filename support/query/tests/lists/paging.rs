@@ -222,7 +222,10 @@ fn a_selection_is_settled_by_a_full_page_and_a_counted_total() {
     assert_eq!(settled_after(&with("cursorAfter"), counting(None)), Some(13));
     assert_eq!(settled_after(&with("cursorBefore"), counting(None)), None);
     let refusing = Paging { null_beside_cursor: NullBesideCursor::Refuse, ..counting(None) };
-    assert_eq!(settled_after(&with("cursorAfter"), refusing), None);
+    assert_eq!(settled_after(&with("cursorAfter"), refusing), Some(13), "nothing here can be null");
+    let [limit, cursor] = with("cursorAfter");
+    let by_nullable = [query("isNotNull", "remaining", json!([])), order("orderAsc", "remaining"), limit, cursor];
+    assert_eq!(settled_after(&by_nullable, refusing), None);
 }
 
 #[test]
