@@ -132,7 +132,7 @@ impl TokensFacade {
     /// # Errors
     /// [`Error::InvalidPropertyValue`] if nothing is to be changed, for terms that nobody could enforce, and for an expiry that is not in the future or a
     /// beginning that is not before the expiry, [`Error::RecordNotFound`] if it is not known here, [`Error::NotSupported`] for a peer's token, for one that is
-    /// revoked, for `transports` of one that another device has made and gives to peers, and if the backbone cannot do it; the backbone's errors.
+    /// revoked, for `transports` that limit peers, or of one with terms, if another device has made it, and if the backbone cannot do it; the backbone's errors.
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn update_token(&self, id: &TokenId, request: UpdateToken) -> Result<ChangedToken> {
         let core = self.core();
@@ -145,9 +145,14 @@ impl TokensFacade {
             check_future(expires_at, &*core.clock)?;
         }
         self.check_own(id)?;
-        if request.transports.is_some() && is_of_other_device(core, &self.record(id)?) {
-            return Err(Error::NotSupported(ENFORCED_ELSEWHERE.to_owned()));
+        if let Some(transports) = request.transports {
+            let record = self.record(id)?;
+            if (record.has_terms || transports.limit_peers()) && is_of_other_device(core, &record) {
+                return Err(Error::NotSupported(ENFORCED_ELSEWHERE.to_owned()));
+            }
         }
+        // A rotation takes the terms over before it has ended the token: no change may come in between, and be lost.
+        let _rotating = core.held.rotating.hold(id.clone()).await;
         let _changing = core.held.changing.hold(id.clone()).await;
         let enforced = request.enforced();
         if let Some(change) = &enforced {

@@ -1,17 +1,18 @@
 //! Asks the backbone by itself how own tokens were used, so that applications are told of uses, and lists are right, although nobody asks.
 //!
 //! Asked are tokens of this device with a limit, or of whose uses somebody wants to be told, as long as something can become of them: not those
-//! that are revoked, have no use left, or have expired so long ago that no use of them is open. A use that a raised limit allows again is found
-//! because whoever raises it is told the uses. One is asked after the other, at most [`ASKED_AT_ONCE`] in a round; the next round goes on behind
+//! that are revoked, or have expired so long ago that no use of them is open, and seldom those that have no use left: another device may raise
+//! the limit. One is asked after the other, at most [`ASKED_AT_ONCE`] in a round; the next round goes on behind
 //! them. What is told is kept, and the events are those of [`TokensFacade::token_terms`]: each at most once, so one that a crash of the node
 //! keeps from being published after its use was kept is lost. If the backbone cannot answer for a while, the rounds come less and less often;
-//! what it answers to one token is no reason not to ask about others.
+//! what it answers to one token is no reason not to ask about others, unless it refuses this device or too many requests.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use transport::access::LEASE;
+use transport::backbone::BackboneFailure;
 use transport::wire::{Timestamp, TokenId};
 
 use super::{Node, TokensFacade};
@@ -29,6 +30,8 @@ const ASKED_AT_ONCE: usize = 64;
 const LOOKED_AT_ONCE: usize = 4096;
 /// Names that are read at a time.
 const PAGE: usize = 256;
+/// Of so many passes over all tokens one includes those without a use left.
+const PASSES_WITHOUT_EXHAUSTED: u32 = 60;
 /// The longest time between two rounds, after many failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 
@@ -56,6 +59,8 @@ async fn watch(node: Weak<Node>, interval: Duration) {
 struct Rounds {
     /// The name behind which the next one goes on.
     from: Option<String>,
+    /// Passes over all tokens that have ended.
+    passes: u32,
     failures: u32,
 }
 
@@ -93,7 +98,10 @@ impl Rounds {
                     self.from = Some(behind(&id));
                     return Err(error);
                 }
-                // A token may have been deleted by whichever client; the next synchronization tells.
+                // Deleted by whichever client; the next synchronization tells.
+                Err(Error::RecordNotFound(_) | Error::RecordNotFoundAtBackbone(_)) => {
+                    debug!(token = crate::logging::short(&id), "the backbone has no such token")
+                }
                 Err(error) => {
                     warn!(%error, token = crate::logging::short(&id), "it is not known how a token was used");
                 }
@@ -106,8 +114,13 @@ impl Rounds {
     async fn due(&mut self, node: &Weak<Node>) -> Result<Option<Vec<TokenId>>> {
         let Some(node) = node.upgrade() else { return Ok(None) };
         let (core, from) = (node.core.clone(), self.from.clone());
-        let found = blocking(move || due(&core, from.as_deref(), (ASKED_AT_ONCE, LOOKED_AT_ONCE))).await;
+        let with_exhausted = self.passes.is_multiple_of(PASSES_WITHOUT_EXHAUSTED);
+        let most = (ASKED_AT_ONCE, LOOKED_AT_ONCE);
+        let found = blocking(move || due(&core, from.as_deref(), most, with_exhausted)).await;
         let (due, next) = found?;
+        if next.is_none() {
+            self.passes = self.passes.wrapping_add(1);
+        }
         self.from = next;
         let is_told =
             !due.is_empty() && node.core.account.token_services().await?.is_some_and(|services| services.terms);
@@ -118,8 +131,16 @@ impl Rounds {
 /// Whether an error is one of all tokens, so that it is of no use to ask about more of them now.
 fn ends_round(error: &Error) -> bool {
     match error {
-        Error::Backbone(error) => error.is_transient(),
-        Error::Stopped | Error::Store(_) | Error::StorageFull(_) => true,
+        Error::Backbone(error) => match error.failure() {
+            BackboneFailure::Refused
+            | BackboneFailure::NotFound
+            | BackboneFailure::Conflict
+            | BackboneFailure::TooLarge => false,
+            // The next round goes on behind this token, so one that the backbone always fails at keeps no other from its turn.
+            _ => true,
+        },
+        Error::Store(failure) => !failure.is_damaged(),
+        Error::Stopped | Error::StorageFull(_) => true,
         _ => false,
     }
 }
@@ -130,14 +151,19 @@ fn behind(id: &TokenId) -> String {
 }
 
 /// The tokens to ask about, from a name on, within bounds for how many are asked about and looked at. At the end it begins again.
-fn due(core: &Core, from: Option<&str>, (most_asked, most_looked_at): (usize, usize)) -> Result<Due, StoreError> {
+fn due(
+    core: &Core,
+    from: Option<&str>,
+    (most_asked, most_looked_at): (usize, usize),
+    with_exhausted: bool,
+) -> Result<Due, StoreError> {
     let (mut due, mut looked_at, mut from) = (Vec::new(), 0, from.unwrap_or(SETTINGS).to_owned());
     loop {
         let names = core.store.view().value_names(SETTINGS, &from, PAGE)?;
         for name in &names {
             from = format!("{name}\0");
             let id = name[SETTINGS.len()..].parse().map_err(|_| StoreError::Damaged)?;
-            if is_due(core, &id) {
+            if is_due(core, &id, with_exhausted) {
                 due.push(id);
             }
             looked_at += 1;
@@ -152,10 +178,10 @@ fn due(core: &Core, from: Option<&str>, (most_asked, most_looked_at): (usize, us
 }
 
 /// Whether something can become of a token that somebody wants to know. One that cannot be read is left out: lists warn of it.
-fn is_due(core: &Core, id: &TokenId) -> bool {
+fn is_due(core: &Core, id: &TokenId, with_exhausted: bool) -> bool {
     let (view, now) = (core.store.view(), core.clock.now());
     let Ok(settings) = TokenSettings::stored(&view, id) else { return false };
-    if !is_of_interest(&settings, now) || !matches!(Revocation::stored(&view, id), Ok(None)) {
+    if !is_of_interest(&settings, now, with_exhausted) || !matches!(Revocation::stored(&view, id), Ok(None)) {
         return false;
     }
     let record = token::stored(&view, id).ok().flatten();
@@ -166,7 +192,7 @@ fn is_due(core: &Core, id: &TokenId) -> bool {
     })
 }
 
-fn is_of_interest(settings: &TokenSettings, now: Timestamp) -> bool {
+fn is_of_interest(settings: &TokenSettings, now: Timestamp, with_exhausted: bool) -> bool {
     let (committed, leased) = settings.uses.map_or((0, 0), |uses| (uses.committed, uses.leased_at(now)));
     // A use that is open may end without counting.
     let is_exhausted = settings.max_downloads.is_some_and(|most| committed >= most.get()) && leased == 0;
@@ -175,7 +201,7 @@ fn is_of_interest(settings: &TokenSettings, now: Timestamp) -> bool {
         Notify::First => settings.most_uses() == 0,
         Notify::Each => true,
     };
-    (is_told || settings.max_downloads.is_some()) && !is_exhausted
+    (is_told || settings.max_downloads.is_some()) && (with_exhausted || !is_exhausted)
 }
 
 #[cfg(test)]
@@ -222,17 +248,20 @@ mod tests {
             (None, Notify::Each, 9, true),
         ] {
             let settings = settings(most, notify, committed);
-            assert_eq!(is_of_interest(&settings, Timestamp::from_unix_milliseconds(1)), expected, "{settings:?}");
+            let is_of_interest = |with| is_of_interest(&settings, Timestamp::from_unix_milliseconds(1), with);
+            assert_eq!(is_of_interest(false), expected, "{settings:?}");
+            // Another device may have raised the limit.
+            assert_eq!(is_of_interest(true), expected || most.is_some(), "{settings:?}");
         }
     }
 
     #[test]
     fn rounds_come_less_often_after_failures_up_to_a_bound() {
         let minute = Duration::from_secs(60);
-        let wait = |failures| Rounds { failures, from: None }.wait(minute);
+        let wait = |failures| Rounds { failures, ..Rounds::default() }.wait(minute);
         assert_eq!([0, 1, 2, 5].map(|failures| wait(failures) / 60), [1, 2, 4, 10].map(Duration::from_secs));
         assert_eq!((wait(6), wait(u32::MAX)), (LONGEST_WAIT, LONGEST_WAIT));
-        assert_eq!(Rounds { failures: 9, from: None }.wait(2 * LONGEST_WAIT), 2 * LONGEST_WAIT);
+        assert_eq!(Rounds { failures: 9, ..Rounds::default() }.wait(2 * LONGEST_WAIT), 2 * LONGEST_WAIT);
     }
 
     #[test]
@@ -272,7 +301,7 @@ mod tests {
         let terms_of = |id: &TokenId| Matching::path(&format!("/{id}/Terms"));
         let (weak, mut rounds) = (Arc::downgrade(&node), Rounds::default());
         forget().await;
-        faults.inject(terms_of(&ids[0]), Fault::RefuseBefore(http::StatusCode::FORBIDDEN));
+        faults.inject(terms_of(&ids[0]), Fault::RefuseBefore(http::StatusCode::BAD_REQUEST));
         rounds.run(&weak).await.unwrap();
         assert_eq!((ids.iter().map(limit).collect::<Vec<_>>(), rounds.failures), (vec![9, 2, 2], 0));
         forget().await;
@@ -312,13 +341,13 @@ mod tests {
         }
         Revocation { at: clock.now(), is_complete: false }.put(&mut batch, &id(6)).unwrap();
         core.store.commit(batch).await.unwrap();
-        let (first, next) = due(&core, None, (2, 9)).unwrap();
+        let (first, next) = due(&core, None, (2, 9), false).unwrap();
         assert_eq!(first, [id(1), id(3)]);
-        let (second, next) = due(&core, next.as_deref(), (2, 9)).unwrap();
+        let (second, next) = due(&core, next.as_deref(), (2, 9), false).unwrap();
         assert_eq!(second, [id(5), id(7)]);
-        assert_eq!(due(&core, next.as_deref(), (2, 9)).unwrap(), (Vec::new(), None));
-        assert_eq!(due(&core, Some(&behind(&id(3))), (9, 9)).unwrap().0, [id(5), id(7)]);
-        let (few, next) = due(&core, None, (9, 2)).unwrap();
+        assert_eq!(due(&core, next.as_deref(), (2, 9), false).unwrap(), (Vec::new(), None));
+        assert_eq!(due(&core, Some(&behind(&id(3))), (9, 9), false).unwrap().0, [id(5), id(7)]);
+        let (few, next) = due(&core, None, (9, 2), false).unwrap();
         assert_eq!((few, next.is_some()), (vec![id(1)], true), "no more is looked at than the bound says");
     }
 }

@@ -326,8 +326,11 @@ impl<'a, 'b> Edit<'a, 'b> {
         if token.is_direct {
             self.batch.remove_value(&format!("{DIRECT_FILE}{}", token.file));
         }
-        // Its ledger is gone.
-        TokenSettings::lock_for_peers(self.batch, self.view, id, false)?;
+        // Its ledger is gone. Settings that cannot be read lock nobody out.
+        match TokenSettings::lock_for_peers(self.batch, self.view, id, false) {
+            Err(error) if !error.is_damaged() => return Err(error),
+            _ => {}
+        }
         self.removed.insert(id.clone());
         (self.count, self.is_changed) = (self.count.saturating_sub(1), true);
         Ok(())
@@ -410,11 +413,22 @@ impl<'a, 'b> Edit<'a, 'b> {
             let left = most - (self.removed.len() - before);
             for (expires_at, id) in self.first_to_expire(order, left)? {
                 if expires_at.saturating_add(RETENTION) <= now {
-                    self.remove(&id)?;
+                    self.remove_if_whole(&id)?;
                 }
             }
         }
         Ok(self.removed.len() - before)
+    }
+
+    /// Leaves a token that cannot be read, so that it keeps neither others from going nor the node from starting.
+    fn remove_if_whole(&mut self, id: &TokenId) -> Result<()> {
+        match self.remove(id) {
+            Err(error) if error.is_damaged() => {
+                tracing::warn!(%error, token = crate::logging::short(id), "a token that is shared with peers cannot be read, and stays");
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     /// Ends the changes.

@@ -141,6 +141,11 @@ impl Failure {
         self.0.what()
     }
 
+    /// Whether what was read is damaged.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.0.is_damaged()
+    }
+
     /// The next step, if there is one.
     #[must_use]
     pub fn next_step(&self) -> Option<String> {
