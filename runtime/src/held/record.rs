@@ -540,6 +540,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_cannot_be_read_keeps_no_other_token_from_going() {
+        use crate::store::token_values::SETTINGS;
+        let (store, _directory) = store();
+        for number in 1..=3 {
+            edit(&store, |edit| edit.add_within(&id(number), &token(100), 3)).await;
+        }
+        let mut batch = Batch::new();
+        batch.put_value(&format!("{TOKEN}{}", id(1)), &"no token").unwrap();
+        batch.put_value(&format!("{SETTINGS}{}", id(2)), &"no settings").unwrap();
+        store.commit(batch).await.unwrap();
+        let late = Timestamp::from_unix_milliseconds(100).saturating_add(RETENTION);
+        edit(&store, |edit| edit.sweep(late, 9).map(|swept| assert_eq!(swept, 2))).await;
+        assert_eq!(held(&store), [id(1)]);
+    }
+
+    #[tokio::test]
     async fn at_the_bound_tokens_that_permit_all_paths_go_first() {
         let (store, _directory) = store();
         let limited = |expires_at| token(expires_at).given_by("direct,store".parse().unwrap());
