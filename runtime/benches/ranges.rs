@@ -6,16 +6,18 @@
 //! ```
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
 
+mod world;
+
 use std::io::SeekFrom;
 use std::ops::Range;
 
-use backbone_mock::Backbone;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
+use runtime::FileId;
 use runtime::facade::{ContentFormat, UploadOwnFile};
-use runtime::{BackboneConfig, Config, FileId, Runtime, Secret};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+
+use world::World;
 
 /// Bytes of a range.
 const RANGE: u64 = 64 * 1024;
@@ -33,35 +35,21 @@ fn lengths() -> Vec<u64> {
     }
 }
 
-/// A node with one file of format v2, at a backbone that it reaches over loopback.
-struct World {
-    executor: tokio::runtime::Runtime,
-    node: Runtime,
+/// A node with one file of format v2.
+struct Large {
+    world: World,
     file: FileId,
     length: u64,
-    _backbone: Backbone,
-    _directory: TempDir,
 }
 
-impl World {
+impl Large {
     fn new(mib: u64) -> Self {
-        let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let length = mib << 20;
-        let (backbone, node, file) = executor.block_on(async {
-            let settings = backbone_mock::Config::new(directory.path().join("backbone")).with_client("bench", "secret");
-            let backbone = Backbone::start(settings).await.unwrap();
-            let settings = BackboneConfig::new(backbone.url(), "bench", Secret::new("secret"));
-            let mut config = Config::new(directory.path().join("node"), settings);
-            config.datawallet_enabled = false;
-            let node = Runtime::builder(config).start().await.unwrap();
-            let (name, kind) = ("large.bin".parse().unwrap(), "application/octet-stream".parse().unwrap());
-            let upload = UploadOwnFile::new(tokio::io::repeat(7).take(length), name, kind);
-            let upload = UploadOwnFile { format: ContentFormat::V2, ..upload };
-            let file = node.files().upload_own_file(upload).await.unwrap().id;
-            (backbone, node, file)
-        });
-        Self { executor, node, file, length, _backbone: backbone, _directory: directory }
+        let (world, length) = (World::start(), mib << 20);
+        let (name, kind) = ("large.bin".parse().unwrap(), "application/octet-stream".parse().unwrap());
+        let upload = UploadOwnFile::new(tokio::io::repeat(7).take(length), name, kind);
+        let upload = UploadOwnFile { format: ContentFormat::V2, ..upload };
+        let file = world.executor.block_on(world.node.files().upload_own_file(upload)).unwrap().id;
+        Self { world, file, length }
     }
 
     /// Places that are spread over the file, and the same in each run.
@@ -78,13 +66,13 @@ impl World {
 /// Nothing is known of the file but its record.
 #[divan::bench(args = lengths(), max_time = 5)]
 fn read_range_of_mib(bencher: Bencher, mib: u64) {
-    let world = World::new(mib);
-    let mut places = world.places();
+    let large = Large::new(mib);
+    let (world, mut places) = (&large.world, large.places());
     let mut bytes = Vec::new();
     bencher.counter(BytesCount::new(RANGE)).bench_local(|| {
         world.executor.block_on(async {
             bytes.clear();
-            let content = world.node.files().read_range(&world.file, places()).await.unwrap().content;
+            let content = world.node.files().read_range(&large.file, places()).await.unwrap().content;
             content.into_reader().read_to_end(&mut bytes).await.unwrap();
             assert_eq!(black_box(&bytes).len() as u64, RANGE);
         });
@@ -94,10 +82,10 @@ fn read_range_of_mib(bencher: Bencher, mib: u64) {
 /// Jumps in an open file, which keeps what it knows of the file's hashes.
 #[divan::bench(args = lengths(), max_time = 5)]
 fn seek_in_open_file_of_mib(bencher: Bencher, mib: u64) {
-    let world = World::new(mib);
-    let mut places = world.places();
+    let large = Large::new(mib);
+    let (world, mut places) = (&large.world, large.places());
     let mut bytes = vec![0; RANGE as usize];
-    let mut reader = world.executor.block_on(world.node.files().open_file(&world.file)).unwrap();
+    let mut reader = world.executor.block_on(world.node.files().open_file(&large.file)).unwrap();
     bencher.counter(BytesCount::new(RANGE)).bench_local(|| {
         world.executor.block_on(async {
             reader.seek(SeekFrom::Start(places().start)).await.unwrap();

@@ -7,17 +7,19 @@
 //! The slowest of 500 samples is about the 99.8th percentile; the goal is 20 ms.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench; the macros make items of their own")]
 
+mod world;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use backbone_mock::Backbone;
 use divan::{Bencher, black_box};
+use runtime::Timestamp;
 use runtime::facade::{FindFileTokens, FindTokens};
 use runtime::storage::{BucketRequest, Caller, FileTokenQueries, FileTokenRequest, NewBucketFile, Search};
 use runtime::testing::{remember_file_tokens, remember_tokens};
-use runtime::{BackboneConfig, Config, Runtime, Secret, Timestamp};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+
+use world::World;
 
 const TOKENS: u64 = 100_000;
 const FILES: u64 = 1000;
@@ -27,36 +29,12 @@ fn main() {
 }
 
 /// A node with tokens for files, of which a fifth has expired and a fifth never expires.
-struct World {
-    executor: tokio::runtime::Runtime,
-    node: Runtime,
-    _backbone: Backbone,
-    _directory: TempDir,
-}
-
-impl World {
-    fn with(fill: impl AsyncFnOnce(&Runtime)) -> Self {
-        let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let (backbone, node) = executor.block_on(async {
-            let settings = backbone_mock::Config::new(directory.path().join("backbone")).with_client("bench", "secret");
-            let backbone = Backbone::start(settings).await.unwrap();
-            let settings = BackboneConfig::new(backbone.url(), "bench", Secret::new("secret"));
-            let mut config = Config::new(directory.path().join("node"), settings);
-            config.datawallet_enabled = false;
-            let node = Runtime::builder(config).start().await.unwrap();
-            fill(&node).await;
-            (backbone, node)
-        });
-        Self { executor, node, _backbone: backbone, _directory: directory }
-    }
-}
-
 static WORLD: LazyLock<World> = LazyLock::new(|| {
-    World::with(async |node: &Runtime| {
-        let now = node.clock().now();
-        remember_tokens(node, (0..TOKENS).map(|number| token(number, now))).await.unwrap();
-    })
+    let world = World::start();
+    let now = world.node.clock().now();
+    let tokens = (0..TOKENS).map(|number| token(number, now));
+    world.executor.block_on(remember_tokens(&world.node, tokens)).unwrap();
+    world
 });
 
 const BUCKET: &str = "docs";
@@ -65,8 +43,9 @@ const BUCKET_FILES: u64 = 500;
 
 /// A node with as many tokens on files in a bucket.
 static FILE_TOKENS: LazyLock<World> = LazyLock::new(|| {
-    World::with(async |node: &Runtime| {
-        let storage = node.storage();
+    let world = World::start();
+    world.executor.block_on(async {
+        let storage = world.node.storage();
         storage.create_bucket(BUCKET, BucketRequest::named("Documents")).await.unwrap();
         for number in 0..BUCKET_FILES {
             let new = NewBucketFile {
@@ -78,9 +57,10 @@ static FILE_TOKENS: LazyLock<World> = LazyLock::new(|| {
             let staged = storage.stage_content(Caller::Key, BUCKET, None, &b"content"[..]).await.unwrap();
             storage.create_bucket_file(Caller::Key, new, staged).await.unwrap();
         }
-        let now = node.clock().now();
-        remember_file_tokens(node, BUCKET, (0..TOKENS).map(|number| file_token(number, now))).await.unwrap();
-    })
+        let now = world.node.clock().now();
+        remember_file_tokens(&world.node, BUCKET, (0..TOKENS).map(|number| file_token(number, now))).await.unwrap();
+    });
+    world
 });
 
 fn file_token(number: u64, now: Timestamp) -> (String, FileTokenRequest) {

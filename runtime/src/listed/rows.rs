@@ -494,6 +494,21 @@ mod tests {
         found.rows.iter().map(|row| row.id.clone()).collect()
     }
 
+    /// Rows after puts and removals, and what they are.
+    fn changed(changes: impl Iterator<Item = (Row, bool)>) -> (Rows, BTreeMap<RowId, Row>) {
+        let (mut rows, mut all) = (Rows::default(), BTreeMap::new());
+        for (row, is_removed) in changes {
+            if is_removed {
+                rows.remove(&row.id);
+                all.remove(&row.id);
+            } else {
+                all.insert(row.id.clone(), row.clone());
+                rows.put(row);
+            }
+        }
+        (rows, all)
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1024))]
 
@@ -503,16 +518,7 @@ mod tests {
             queries in any_queries(),
             is_counted in any::<bool>(),
         ) {
-            let (mut rows, mut all) = (Rows::default(), BTreeMap::new());
-            for (row, is_removed) in changes {
-                if is_removed {
-                    rows.remove(&row.id);
-                    all.remove(&row.id);
-                } else {
-                    all.insert(row.id.clone(), row.clone());
-                    rows.put(row);
-                }
-            }
+            let (rows, all) = changed(changes.into_iter());
             prop_assert_eq!(rows.len(), all.len());
             let search = Search::parse(&queries, is_counted, at(NOW), 0).unwrap();
             let seen: Vec<Seen<Row>> = all.values().map(|row| Seen { row: row.clone(), now: at(NOW) }).collect();
@@ -547,22 +553,15 @@ mod tests {
             words in prop::sample::select(vec!["", "a", "ab b"]),
             ceiling in prop::sample::select(vec![None, Some(3), Some(5000)]),
         ) {
-            let (mut rows, mut all) = (Rows::default(), BTreeMap::new());
-            for (row, is_removed) in changes {
-                let id: RowId = if row.number().is_some() {
+            let named = |row: Row| {
+                let id = if row.number().is_some() {
                     RowId::Node(row.id.as_str().trim_end_matches('n').into())
                 } else {
                     row.id.clone()
                 };
-                let row = Row { id, ..row };
-                if is_removed {
-                    rows.remove(&row.id);
-                    all.remove(&row.id);
-                } else {
-                    all.insert(row.id.clone(), row.clone());
-                    rows.put(row);
-                }
-            }
+                Row { id, ..row }
+            };
+            let (rows, all) = changed(changes.into_iter().map(|(row, is_removed)| (named(row), is_removed)));
             let queries: Vec<String> = queries.iter().map(|query| as_v1_calls_it(query)).collect();
             let parsed = FileTokenQueries::parse(&queries).unwrap();
             let file = file.map(|file| (1, file));

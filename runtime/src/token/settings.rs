@@ -463,9 +463,9 @@ mod tests {
         assert_eq!((none.leased_at(time(5)), none.next_end(time(5))), (0, None));
     }
 
-    #[test]
-    fn what_is_said_again_is_known_since_it_was_said_first() {
-        let mut said = TokenTerms {
+    /// What a backbone says of a token without a limit that nobody has used.
+    fn unused() -> TokenTerms {
+        TokenTerms {
             expires_at: time(100),
             not_before: None,
             max_uses: None,
@@ -476,7 +476,12 @@ mod tests {
             is_locked: false,
             revoked_at: None,
             last_read_at: None,
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_said_again_is_known_since_it_was_said_first() {
+        let mut said = unused();
         assert_eq!(TokenSettings::default().refreshed(&said, time(1)), TokenSettings::default(), "nothing to keep");
         said.committed_uses = 1;
         let first = TokenSettings::default().refreshed(&said, time(2));
@@ -505,18 +510,7 @@ mod tests {
 
     #[test]
     fn the_first_use_is_told_once_although_it_was_given_back() {
-        let mut said = TokenTerms {
-            expires_at: time(100),
-            not_before: None,
-            max_uses: None,
-            strict_uses: false,
-            committed_uses: 0,
-            leased_uses: 0,
-            failed_attempts: 0,
-            is_locked: false,
-            revoked_at: None,
-            last_read_at: None,
-        };
+        let mut said = unused();
         let mut settings = TokenSettings { notify: Some(Notify::First), ..TokenSettings::default() };
         let mut told = Vec::new();
         for (at, leased) in [1, 0, 1, 2].into_iter().enumerate() {

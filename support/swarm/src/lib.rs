@@ -76,6 +76,7 @@ pub use path::PathKind;
 pub use reachability::{NatStatus, Reachability, RelayState, RendezvousState};
 pub use relays::RelayMetrics;
 pub use rendezvous::{RendezvousError, RendezvousMetrics};
+pub use security::offers_tls;
 pub use stream::Stream;
 pub use streams::{Inbound, InboundStream};
 

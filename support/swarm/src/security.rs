@@ -59,7 +59,7 @@ impl Security {
 impl Offer {
     /// TLS if the processor has instructions for AES-GCM. Noise always encrypts by ChaCha20-Poly1305, and TLS would do the same without them.
     pub(crate) fn fastest() -> Self {
-        if has_aes() { Self::TlsFirst } else { Self::NoiseOnly }
+        if offers_tls() { Self::TlsFirst } else { Self::NoiseOnly }
     }
 
     fn protocols(self) -> &'static [Protocol] {
@@ -70,8 +70,10 @@ impl Offer {
     }
 }
 
-/// Whether the processor has instructions for AES and for the multiplication of GCM.
-fn has_aes() -> bool {
+/// Whether [`Transports::tls`](crate::Transports::tls) has an effect on this machine: its processor has instructions for AES and for the
+/// multiplication of GCM.
+#[must_use]
+pub fn offers_tls() -> bool {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     return std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq");
     #[cfg(target_arch = "aarch64")]
@@ -204,7 +206,7 @@ mod tests {
 
     #[test]
     fn noise_is_understood_everywhere_and_proposed_at_once_where_nothing_is_faster() {
-        let offered: &[_] = if has_aes() { &[Protocol::Tls, Protocol::Noise] } else { &[Protocol::Noise] };
+        let offered: &[_] = if offers_tls() { &[Protocol::Tls, Protocol::Noise] } else { &[Protocol::Noise] };
         assert_eq!(Offer::fastest().protocols(), offered);
     }
 }

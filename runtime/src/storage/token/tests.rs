@@ -70,6 +70,27 @@ impl World {
         self.storage.create_file_token(Caller::Key, BUCKET, "f", request).await.unwrap()
     }
 
+    /// Stores tokens like this one with these numbers, on other files if they are named.
+    async fn fill(&self, like: &FileToken, others: impl Iterator<Item = (u64, Option<u64>)> + Clone) {
+        let fill = |view: &View<'_>| {
+            let template = record::find(view, like.id.as_str())?.unwrap();
+            let (mut batch, mut edit) = (Batch::new(), Edit::default());
+            for (number, file) in others.clone() {
+                let (id, number) = (format!("t{number}"), 1_000_000 + number);
+                let file = file.unwrap_or(template.file);
+                record::add(
+                    view,
+                    &mut batch,
+                    &mut edit,
+                    &record::TokenRecord { id, number, file, ..template.clone() },
+                )?;
+            }
+            edit.finish(&mut batch)?;
+            Ok::<_, StorageError>((batch, ()))
+        };
+        self.node.core.store.change(fill).await.unwrap();
+    }
+
     async fn counted(&self, max_downloads: u64) -> FileToken {
         self.token(FileTokenRequest { max_downloads: Some(max_downloads), ..FileTokenRequest::default() }).await
     }
@@ -212,18 +233,7 @@ async fn tokens_are_taken_up_to_their_bounds() {
     Box::pin(Holder::default().scope(Box::pin(async {
         let world = world(directory.path()).await;
         let first = world.token(FileTokenRequest::default()).await;
-        let fill = |view: &View<'_>| {
-            let template = record::find(view, first.id.as_str())?.unwrap();
-            let (mut batch, mut edit) = (Batch::new(), Edit::default());
-            for number in 1..MAX_TOKENS_OF_FILE as u64 - 1 {
-                let token =
-                    record::TokenRecord { id: format!("t{number}"), number: 1_000_000 + number, ..template.clone() };
-                record::add(view, &mut batch, &mut edit, &token)?;
-            }
-            edit.finish(&mut batch)?;
-            Ok::<_, StorageError>((batch, ()))
-        };
-        world.node.core.store.change(fill).await.unwrap();
+        world.fill(&first, (1..MAX_TOKENS_OF_FILE as u64 - 1).map(|number| (number, None))).await;
         let create = |file| world.storage.create_file_token(Caller::Key, BUCKET, file, FileTokenRequest::default());
         let last = create("f").await.unwrap();
         assert!(matches!(create("f").await, Err(StorageError::LimitReached(_))));
@@ -522,19 +532,8 @@ async fn as_many_tokens_as_are_deleted_at_a_time_leave_the_rest_in_memory() {
     Box::pin(Holder::default().scope(Box::pin(async {
         let world = world(directory.path()).await;
         let first = world.token(FileTokenRequest::default()).await;
-        let fill = |view: &View<'_>| {
-            let template = record::find(view, first.id.as_str())?.unwrap();
-            let (mut batch, mut edit) = (Batch::new(), Edit::default());
-            for number in 1..=MAX_DELETED {
-                let (id, number) = (format!("t{number}"), 1_000_000 + number);
-                // Each on another file, as one cannot have as many.
-                let token = record::TokenRecord { id, number, file: number, ..template.clone() };
-                record::add(view, &mut batch, &mut edit, &token)?;
-            }
-            edit.finish(&mut batch)?;
-            Ok::<_, StorageError>((batch, ()))
-        };
-        world.node.core.store.change(fill).await.unwrap();
+        // Each on another file, as one cannot have as many.
+        world.fill(&first, (1..=MAX_DELETED).map(|number| (number, Some(number)))).await;
         let everything = everything();
         let find = FindFileTokens { queries: everything.queries.clone().for_deletion(), ..everything };
         let found = world.storage.find_file_tokens(find).await.unwrap().tokens;

@@ -5,7 +5,7 @@ use libp2p::core::upgrade::{self, InboundConnectionUpgrade, OutboundConnectionUp
 use libp2p::core::{Negotiated, Transport as _};
 use libp2p::{identity, noise, tcp, tls, yamux};
 use swarm::custom::Transport;
-use swarm::{Config, ConnectError, Inbound, Network, PeerId, Transports};
+use swarm::{Config, ConnectError, Inbound, Network, PeerId, Transports, offers_tls};
 
 use crate::support::*;
 
@@ -68,19 +68,10 @@ async fn peers_that_know_noise_only_connect_both_ways() {
         .await;
 }
 
-/// Whether TLS is offered on this machine.
-fn has_aes() -> bool {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    return std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq");
-    #[cfg(target_arch = "aarch64")]
-    return std::arch::is_aarch64_feature_detected!("aes") && std::arch::is_aarch64_feature_detected!("pmull");
-    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
-    return false;
-}
-
 #[tokio::test]
 async fn peers_that_know_tls_only_connect_both_ways() {
-    if !has_aes() {
+    if !offers_tls() {
+        println!("skipped: without instructions for AES, TLS is not offered");
         return;
     }
     understand_each_other(start(config(1, &[TCP])).await, tls_only(2, &[TCP]).await).await;
@@ -100,7 +91,7 @@ async fn who_answers_at_the_address_of_a_peer_is_not_that_peer() {
     let wanted = key(9).public().to_peer_id();
     let (bob, _keep) = start(config(2, &[])).await;
     let mut answering = vec![start(config(1, &[TCP])).await, noise_only(1, &[TCP]).await];
-    if has_aes() {
+    if offers_tls() {
         answering.push(tls_only(1, &[TCP]).await);
     }
     for (alice, _keep) in answering {
