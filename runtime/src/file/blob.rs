@@ -9,16 +9,18 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::task::JoinHandle;
 use transport::content::{
-    CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, HASH_LENGTH, Layout, TreeBuilder,
+    CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, HASH_LENGTH, Layout, MAX_CONTENT_LENGTH, Root,
+    SEALED_CHUNK_LENGTH, Tree, TreeBuilder,
 };
-use transport::content::{MAX_CONTENT_LENGTH, Root, Tree, chunk_buffer};
 use transport::crypto::SecretKey;
-use transport::crypto::hash::{Sha512Hash, Sha512Stream};
+use transport::crypto::hash::Sha512Hash;
 use zeroize::Zeroizing;
 
+use super::piece_hash::PieceHash;
 use super::several::WrongLength;
 use super::{Observer, Phase, Progress};
-use crate::blocking::{blocking, joined};
+use crate::blocking::joined;
+use crate::chunk_buffers::ChunkBuffers;
 use crate::content_store::Keeping;
 use crate::source::SourceError;
 use crate::{Error, Result};
@@ -44,7 +46,8 @@ pub(super) struct BlobSealer {
     known: Vec<u8>,
     /// Hashes of the chunks behind them that were handed out since they were [taken](Self::take_fresh).
     fresh: Vec<u8>,
-    cipher_hash: Sha512Stream,
+    cipher_hash: PieceHash,
+    buffers: ChunkBuffers,
     /// Chunks that were given to other threads.
     chunks: u64,
     /// Chunks in pieces.
@@ -128,7 +131,8 @@ impl BlobSealer {
             tree: TreeBuilder::new(),
             known: Vec::new(),
             fresh: Vec::new(),
-            cipher_hash: Sha512Stream::new(),
+            cipher_hash: PieceHash::default(),
+            buffers: ChunkBuffers::default(),
             chunks: 0,
             handed_out: 0,
             length: 0,
@@ -169,6 +173,10 @@ impl BlobSealer {
     /// The next bytes of the blob; none at the end.
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>> {
         let mut piece = Vec::new();
+        let is_long = matches!(&self.ahead, Some(chunk) if chunk.len() as u64 == CHUNK_LENGTH);
+        if is_long {
+            piece.reserve_exact(CHUNKS_OF_PIECE * SEALED_CHUNK_LENGTH as usize);
+        }
         match self.state {
             State::Ended(_) => return Ok(None),
             State::Header => {
@@ -184,10 +192,10 @@ impl BlobSealer {
             let sealed = joined(&mut sealing).await;
             self.has_changed |= matches!(sealed, Err(ContentError::SourceChanged { .. }));
             let (chunk, hash) = sealed.map_err(refused)?;
-            piece.reserve_exact(chunk.len());
             piece.extend_from_slice(&chunk);
-            if let Some(keeping) = &self.keeping {
-                keeping.chunk(self.tree.count(), chunk, &hash).await;
+            match &self.keeping {
+                Some(keeping) => keeping.chunk(self.tree.count(), chunk, &hash).await,
+                None => self.buffers.give_back(chunk),
             }
             self.tree.push(&hash);
             if self.expected(self.handed_out).is_none() {
@@ -208,21 +216,14 @@ impl BlobSealer {
             piece.extend_from_slice(built.as_bytes());
             tree = Some(built);
         }
-        let mut hash = std::mem::take(&mut self.cipher_hash);
-        let (piece, hash) = blocking(move || {
-            hash.update(&piece);
-            (piece, hash)
-        })
-        .await;
-        match tree {
-            None => self.cipher_hash = hash,
-            Some(tree) => {
-                let cipher_hash = hash.finish_hash();
-                self.state = State::Ended(SealedBlob { length: self.length, root: *tree.root(), cipher_hash });
-                self.built = Some(tree);
-            }
+        let piece = Bytes::from(piece);
+        self.cipher_hash.add(piece.clone()).await;
+        if let Some(tree) = tree {
+            let cipher_hash = self.cipher_hash.finish().await;
+            self.state = State::Ended(SealedBlob { length: self.length, root: *tree.root(), cipher_hash });
+            self.built = Some(tree);
         }
-        Ok(piece.into())
+        Ok(piece)
     }
 
     /// Gives chunks to other threads, as many as may be sealed at the same time.
@@ -255,7 +256,7 @@ impl BlobSealer {
 
     /// A full chunk, or the rest; empty at the end.
     async fn read_chunk(&mut self) -> Result<Zeroizing<Vec<u8>>> {
-        let mut chunk = Zeroizing::new(chunk_buffer());
+        let mut chunk = Zeroizing::new(self.buffers.take());
         loop {
             let left = CHUNK_LENGTH - chunk.len() as u64;
             if left == 0 || (&mut self.source).take(left).read_buf(&mut *chunk).await.map_err(unreadable)? == 0 {
