@@ -26,7 +26,7 @@ use crate::source::SourceError;
 use crate::{Error, Result};
 
 /// Chunks that are handed out together.
-const CHUNKS_OF_PIECE: usize = 4;
+const CHUNKS_OF_PIECE: usize = 2;
 /// Chunks that are sealed at the same time.
 const SEALED_AT_ONCE: usize = 2;
 
@@ -46,7 +46,8 @@ pub(super) struct BlobSealer {
     known: Vec<u8>,
     /// Hashes of the chunks behind them that were handed out since they were [taken](Self::take_fresh).
     fresh: Vec<u8>,
-    cipher_hash: PieceHash,
+    /// None if nobody asks for the hash of the blob.
+    cipher_hash: Option<PieceHash>,
     buffers: ChunkBuffers,
     /// Chunks that were given to other threads.
     chunks: u64,
@@ -68,6 +69,7 @@ pub(super) struct BlobSealer {
 pub(super) struct SealedBlob {
     pub(super) length: u64,
     pub(super) root: Root,
+    /// Of the blob, or of its root from a sealer that is [unhashed](BlobSealer::unhashed).
     pub(super) cipher_hash: Sha512Hash,
 }
 
@@ -131,7 +133,7 @@ impl BlobSealer {
             tree: TreeBuilder::new(),
             known: Vec::new(),
             fresh: Vec::new(),
-            cipher_hash: PieceHash::default(),
+            cipher_hash: Some(PieceHash::default()),
             buffers: ChunkBuffers::default(),
             chunks: 0,
             handed_out: 0,
@@ -142,6 +144,12 @@ impl BlobSealer {
             built: None,
             has_changed: false,
         }
+    }
+
+    /// Leaves out the SHA-512 of the blob, which takes three times as long as sealing it and which only backbones compare. The root covers the blob, so
+    /// the hash of the root is in its place.
+    pub(super) fn unhashed(self) -> Self {
+        Self { cipher_hash: None, ..self }
     }
 
     /// Takes another key, with which the first chunks have been sealed before: these are their hashes. Nothing may have been sealed
@@ -217,9 +225,14 @@ impl BlobSealer {
             tree = Some(built);
         }
         let piece = Bytes::from(piece);
-        self.cipher_hash.add(piece.clone()).await;
+        if let Some(hash) = &mut self.cipher_hash {
+            hash.add(piece.clone()).await;
+        }
         if let Some(tree) = tree {
-            let cipher_hash = self.cipher_hash.finish().await;
+            let cipher_hash = match &mut self.cipher_hash {
+                Some(hash) => hash.finish().await,
+                None => Sha512Hash::of(tree.root().as_bytes()),
+            };
             self.state = State::Ended(SealedBlob { length: self.length, root: *tree.root(), cipher_hash });
             self.built = Some(tree);
         }
@@ -304,7 +317,7 @@ mod tests {
             sealer.push(&content, &mut expected).unwrap();
             let root = *sealer.finish(&mut expected).unwrap().root();
 
-            let source = Box::pin(std::io::Cursor::new(content));
+            let source = Box::pin(std::io::Cursor::new(content.clone()));
             let mut sealer = BlobSealer::new(source, &key, Limit::of_blob(u64::MAX), None);
             assert!(sealer.sealed().is_err());
             let mut blob = Vec::new();
@@ -317,6 +330,12 @@ mod tests {
             let sealed = sealer.sealed().unwrap();
             assert_eq!((sealed.length, sealed.root), (length as u64, root));
             assert_eq!(sealed.cipher_hash, Sha512Hash::of(&expected));
+
+            let source = Box::pin(std::io::Cursor::new(content));
+            let mut unhashed = BlobSealer::new(source, &key, Limit::of_blob(u64::MAX), None).unhashed();
+            while unhashed.piece().await.unwrap().is_some() {}
+            let sealed = unhashed.sealed().unwrap();
+            assert_eq!((sealed.root, sealed.cipher_hash), (root, Sha512Hash::of(root.as_bytes())));
         }
     }
 

@@ -61,6 +61,7 @@ mod streams;
 mod tls;
 mod traffic;
 mod transport;
+mod upgrade;
 mod yamux;
 
 pub use address::AddressPolicy;
