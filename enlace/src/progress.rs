@@ -163,7 +163,7 @@ impl ProgressOutput {
 
     /// Whether the result is for scripts.
     pub(crate) fn is_json(&self) -> bool {
-        self.output.is_some_and(Output::is_json)
+        self.lines.is_some()
     }
 
     /// Names a step that has a length.

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::task::JoinHandle;
 use transport::content::{
-    CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, HASH_LENGTH, Layout, MAX_CONTENT_LENGTH, Root,
-    SEALED_CHUNK_LENGTH, Tree, TreeBuilder,
+    CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, HASH_LENGTH, HEADER_LENGTH, Layout,
+    MAX_CONTENT_LENGTH, Root, SEALED_CHUNK_LENGTH, Tree, TreeBuilder,
 };
 use transport::crypto::SecretKey;
 use transport::crypto::hash::Sha512Hash;
@@ -26,7 +26,7 @@ use crate::source::SourceError;
 use crate::{Error, Result};
 
 /// Chunks that are handed out together.
-const CHUNKS_OF_PIECE: usize = 2;
+const CHUNKS_OF_PIECE: usize = 4;
 /// Chunks that are sealed at the same time.
 const SEALED_AT_ONCE: usize = 2;
 
@@ -46,7 +46,7 @@ pub(super) struct BlobSealer {
     known: Vec<u8>,
     /// Hashes of the chunks behind them that were handed out since they were [taken](Self::take_fresh).
     fresh: Vec<u8>,
-    /// None if nobody asks for the hash of the blob.
+    /// None if nobody asks for the blob and its hash.
     cipher_hash: Option<PieceHash>,
     buffers: ChunkBuffers,
     /// Chunks that were given to other threads.
@@ -146,8 +146,8 @@ impl BlobSealer {
         }
     }
 
-    /// Leaves out the SHA-512 of the blob, which takes three times as long as sealing it and which only backbones compare. The root covers the blob, so
-    /// the hash of the root is in its place.
+    /// Seals for the root only: pieces are empty. The SHA-512 of the blob takes three times as long as sealing it, and only backbones compare it. The root
+    /// covers the blob, so the hash of the root is in its place.
     pub(super) fn unhashed(self) -> Self {
         Self { cipher_hash: None, ..self }
     }
@@ -178,21 +178,24 @@ impl BlobSealer {
         }
     }
 
-    /// The next bytes of the blob; none at the end.
+    /// The next bytes of the blob, none of them if it is [unhashed](Self::unhashed); nothing at the end.
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>> {
-        let mut piece = Vec::new();
-        let is_long = matches!(&self.ahead, Some(chunk) if chunk.len() as u64 == CHUNK_LENGTH);
-        if is_long {
-            piece.reserve_exact(CHUNKS_OF_PIECE * SEALED_CHUNK_LENGTH as usize);
-        }
+        let is_first = matches!(self.state, State::Header);
         match self.state {
             State::Ended(_) => return Ok(None),
             State::Header => {
-                piece.extend_from_slice(self.key.header().as_bytes());
                 self.ahead = Some(self.read_chunk().await?);
                 self.state = State::Chunks;
             }
             State::Chunks => {}
+        }
+        let is_gathered = self.cipher_hash.is_some();
+        let mut piece = Vec::new();
+        if is_gathered && self.ahead.as_ref().is_some_and(|chunk| chunk.len() as u64 == CHUNK_LENGTH) {
+            piece.reserve_exact(HEADER_LENGTH + CHUNKS_OF_PIECE * SEALED_CHUNK_LENGTH as usize);
+        }
+        if is_gathered && is_first {
+            piece.extend_from_slice(self.key.header().as_bytes());
         }
         for _ in 0..CHUNKS_OF_PIECE {
             self.start().await?;
@@ -200,7 +203,9 @@ impl BlobSealer {
             let sealed = joined(&mut sealing).await;
             self.has_changed |= matches!(sealed, Err(ContentError::SourceChanged { .. }));
             let (chunk, hash) = sealed.map_err(refused)?;
-            piece.extend_from_slice(&chunk);
+            if is_gathered {
+                piece.extend_from_slice(&chunk);
+            }
             match &self.keeping {
                 Some(keeping) => keeping.chunk(self.tree.count(), chunk, &hash).await,
                 None => self.buffers.give_back(chunk),
@@ -221,7 +226,9 @@ impl BlobSealer {
         if has_ended {
             let layout = Layout::of(self.length).map_err(refused)?;
             let built = std::mem::take(&mut self.tree).finish(self.key.header(), &layout).map_err(refused)?;
-            piece.extend_from_slice(built.as_bytes());
+            if self.cipher_hash.is_some() {
+                piece.extend_from_slice(built.as_bytes());
+            }
             tree = Some(built);
         }
         let piece = Bytes::from(piece);
@@ -333,7 +340,9 @@ mod tests {
 
             let source = Box::pin(std::io::Cursor::new(content));
             let mut unhashed = BlobSealer::new(source, &key, Limit::of_blob(u64::MAX), None).unhashed();
-            while unhashed.piece().await.unwrap().is_some() {}
+            while let Some(piece) = unhashed.piece().await.unwrap() {
+                assert!(piece.is_empty());
+            }
             let sealed = unhashed.sealed().unwrap();
             assert_eq!((sealed.root, sealed.cipher_hash), (root, Sha512Hash::of(root.as_bytes())));
         }

@@ -27,7 +27,7 @@ pub(crate) struct Security {
 }
 
 /// What is offered, in the order in which a dialer proposes it. The last proposal is sent together with the handshake, so each one before it costs a
-/// round trip. A listener understands the same: libp2p asks for the protocols without saying which side it is.
+/// round trip. A listener understands the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
     /// Noise, as peers do that do not know TLS.
@@ -96,7 +96,7 @@ impl AsRef<str> for Protocol {
 }
 
 impl Security {
-    /// What is offered, in the order in which a dialer proposes it.
+    /// What a listener understands, in the order in which a dialer proposes it.
     pub(crate) fn protocols(&self) -> impl Iterator<Item = Protocol> + use<> {
         self.offer.protocols().iter().copied()
     }

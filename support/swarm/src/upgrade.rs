@@ -25,7 +25,7 @@ pub(crate) struct Upgrade {
 /// Why a connection is not upgraded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpgradeError {
-    #[error("the peers have no protocol in common")]
+    #[error("the protocols were not negotiated")]
     Negotiation(#[from] NegotiationError),
     #[error(transparent)]
     Security(#[from] SecurityError),

@@ -20,7 +20,7 @@ pub(crate) const WINDOW_GROWTH: usize = 32 * 1024 * 1024;
 const LEAST_GROWTH: usize = 8 * 1024 * 1024;
 
 /// Bytes per second that a stream is to carry. Half of a window is given anew at a time, so a stream carries some half of it in each round trip; a
-/// handshake has two of them.
+/// handshake of TLS has two of them, one of Noise has one.
 const RATE: u64 = 512 * 1024 * 1024;
 
 /// Bytes of a frame that is sent. With its header it is one message, so each takes one system call and one wake-up.
