@@ -16,8 +16,8 @@ use crate::logging::short;
 use crate::storage::Endpoints;
 use crate::store::{Batch, Object, View, collection};
 use crate::token::{
-    self, HAS_TERMS, NOT_TOLD, Revocation, TokenJson, TokenRecord, TokenSettings, check_allowed, check_beginning,
-    check_future, check_stored, given,
+    self, NOT_TOLD, Revocation, TokenJson, TokenRecord, TokenSettings, check_allowed, check_beginning, check_future,
+    check_stored, given,
 };
 use crate::{Error, Result};
 
@@ -407,6 +407,7 @@ fn leave_to_this_device(batch: &mut Batch, mut object: Object) {
 
 /// Members of the object.
 const EXPIRES_AT: &str = "expiresAt";
+const HAS_TERMS: &str = "hasTerms";
 
 pub(super) async fn check_services(core: &Core, otherwise: &str) -> Result<()> {
     let services = core.account.token_services().await?;

@@ -4,12 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 use transport::datawallet::{Changes, Collection, ObjectChange, PendingModification, Refused, Tombstone};
-use transport::wire::TokenId;
 use transport::wire::backbone::datawallet::{Modification, ModificationType};
 
 use crate::Result;
 use crate::store::{Batch, Object, Properties, View, collection};
-use crate::token::HAS_TERMS;
 
 /// Adds the changes in a section of the log to a batch. `unpushed` are the changes of this device that follow them in the
 /// log, so they are applied on top.
@@ -30,14 +28,9 @@ pub(super) fn stage(
         let name = (place.0.as_str(), place.1.as_str());
         let tombstone = view.tombstone(name.0, name.1)?;
         let history = histories.get(&name).copied().unwrap_or_default();
-        let had_terms = stored.as_ref().is_some_and(has_terms);
         let theirs = outcome.apply(change, (stored, tombstone), history.damaged_if(damaged.contains(&place)));
         let own = unpushed.get(&name).map(Vec::as_slice).unwrap_or_default();
-        let object = replay(theirs, own);
-        if name.0 == collection::TOKENS && !had_terms && object.as_ref().is_some_and(has_terms) {
-            outcome.limited.extend(name.1.parse::<TokenId>());
-        }
-        put(batch, name, object);
+        put(batch, name, replay(theirs, own));
     }
     Ok(outcome)
 }
@@ -62,8 +55,6 @@ pub(super) struct Outcome {
     pub(super) incomplete: Vec<u64>,
     /// Those of them whose other parts are missing.
     pub(super) parts: Vec<u64>,
-    /// Tokens that have got terms from another device, which this one does not know.
-    pub(super) limited: Vec<TokenId>,
 }
 
 impl Outcome {
@@ -90,11 +81,6 @@ impl Outcome {
         }
         None
     }
-}
-
-/// Whether a token says that it has terms of enlace.
-fn has_terms(token: &Properties) -> bool {
-    token.get(HAS_TERMS) == Some(&Value::Bool(true))
 }
 
 /// Whether an object has its technical data, or is of a collection without known categories. Otherwise the backbone withholds a

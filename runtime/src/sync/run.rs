@@ -579,10 +579,6 @@ fn staged(
     let outcome = apply::stage(&mut batch, view, foreign, changes, &unpushed)?;
     damaged.extend(&outcome.incomplete);
     let mut held = held::Edit::of(view, &mut batch)?;
-    // Which terms they are, only the backbone tells: from now on it is asked about each use, before anything is given.
-    for token in &outcome.limited {
-        held.count_uses(token, true)?;
-    }
     for removal in foreign.iter().filter(|entry| entry.kind == ModificationType::Delete) {
         held.remove_with(&removal.collection, &removal.object_identifier)?;
     }

@@ -13,7 +13,7 @@ pub(crate) use self::content::TokenJson;
 pub(crate) use self::create::{NewToken, Replaced, check_beginning, check_future, password_hash, shared_file};
 pub(crate) use self::load::{load, stored, unreadable_reference};
 pub(crate) use self::password::NewPassword;
-pub(crate) use self::record::{HAS_TERMS, TokenRecord};
+pub(crate) use self::record::TokenRecord;
 #[cfg(test)]
 pub(crate) use self::settings::KnownUses;
 pub use self::settings::NewTerms;

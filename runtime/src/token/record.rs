@@ -34,9 +34,6 @@ pub(crate) struct TokenRecord {
     pub(crate) has_terms: bool,
 }
 
-/// The member [`TokenRecord::has_terms`] of the object.
-pub(crate) const HAS_TERMS: &str = "hasTerms";
-
 /// Distinguishes tokens from other objects in their collection.
 #[derive(Deserialize)]
 struct Kind {

@@ -5,8 +5,8 @@ use tokio::io::AsyncReadExt as _;
 use transport::challenge::{Challenge, ChallengeType};
 use transport::crypto::SecretKey;
 use transport::identity::{Device, DeviceSharedSecret, PublicIdentity, generate_device_password};
+use transport::wire::Timestamp;
 use transport::wire::backbone::devices::CreateDevice;
-use transport::wire::{Timestamp, TokenId};
 
 use super::*;
 use crate::config::{BackboneConfig, ContentStoreConfig, Secret};
@@ -136,41 +136,6 @@ async fn a_token_that_another_device_removes_is_not_held_any_longer() {
         first.datawallet().await.unwrap();
         assert_eq!([is_held(&listed.id), is_held(&ephemeral.id)], held);
     }
-}
-
-#[tokio::test]
-async fn uses_of_a_token_that_gets_terms_from_another_device_are_counted_from_then_on() {
-    use crate::facade::{CreateTokenForFile, FilesFacade, Node};
-    use crate::held::HeldToken;
-    use crate::token::HAS_TERMS;
-
-    let world = World::new().await;
-    let mut first = world.first_device().await;
-    let second = world.second_device(&first).await;
-    Arc::get_mut(&mut first).unwrap().config.peers = Some(crate::PeerConfig::default());
-    std::fs::create_dir_all(&first.temporary_directory).unwrap();
-    let node = Node { core: first.clone(), sync: crate::sync::Synchronizer::idle(), server: None };
-    let files = FilesFacade::new(Arc::new(node));
-    let (id, _) = new_file(vec![7; 100]).upload(&first, ContentFormat::V1, None).await.unwrap();
-    let token = async || files.create_token_for_file(&id, CreateTokenForFile::default()).await.unwrap().id;
-    let (limited, noted, removed) = (token().await, token().await, token().await);
-    first.datawallet().await.unwrap();
-    second.datawallet().await.unwrap();
-    let set = |id: &TokenId, member: &str, value: Value| {
-        let mut object = second.store.view().object(collection::TOKENS, id.as_str()).unwrap().unwrap();
-        object.properties.insert(member.to_owned(), value);
-        object
-    };
-    let mut batch = Batch::new();
-    batch.record_update(set(&limited, HAS_TERMS, true.into()));
-    batch.record_update(set(&noted, "metadata", json!({ "a": 1 })));
-    batch.record_update(set(&removed, HAS_TERMS, true.into()));
-    batch.record_delete(collection::TOKENS, removed.as_str());
-    second.store.commit(batch).await.unwrap();
-    second.datawallet().await.unwrap();
-    first.datawallet().await.unwrap();
-    let is_counted = |id| HeldToken::stored(&first.store.view(), id).unwrap().map(|held| held.is_counted);
-    assert_eq!([is_counted(&limited), is_counted(&noted), is_counted(&removed)], [Some(true), Some(false), None]);
 }
 
 #[tokio::test]
