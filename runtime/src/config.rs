@@ -131,7 +131,7 @@ pub enum PeerDisclosure {
 pub struct PeerLimits {
     /// Connections in total.
     pub connections: u32,
-    /// Connections with one peer.
+    /// Open connections with one peer. When it opens one more, the one of its own that has been idle for the longest time is closed.
     pub connections_per_peer: u32,
     /// Streams that one connection has open at a time.
     pub streams_per_connection: u32,

@@ -17,6 +17,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, dns, quic, relay, tcp};
 
 use crate::address::without_peer;
+use crate::closing::ClosedInTime;
 use crate::config::Config;
 use crate::connection::OUTGOING_STREAMS;
 use crate::large_reads::LargeReads;
@@ -119,7 +120,7 @@ where
     let multiplexing = Multiplexing::new(streams_of_connection(&config.limits));
     let plain = plain.map(|connection, _| LargeReads::new(connection));
     let secured = plain.upgrade(upgrade::Version::V1Lazy).authenticate(security).multiplex(multiplexing);
-    Ok(secured.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed())
+    Ok(secured.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(ClosedInTime::new(muxer)))).boxed())
 }
 
 fn streams_of_connection(limits: &Limits) -> usize {
