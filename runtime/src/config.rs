@@ -98,6 +98,9 @@ pub struct PeerConfig {
     pub private_addresses: bool,
     /// The same for addresses of this machine.
     pub loopback_addresses: bool,
+    /// Whether tokens that other devices of the identity make name this device, too, so that it gives their files while those devices cannot be
+    /// reached. It needs the files in its content store, and tells the other devices its addresses through the datawallet.
+    pub stand_in: bool,
     /// For how long bytes of a file are asked for at one place, the node that shares it or the backbone, before the other one is
     /// asked, too.
     pub patience: Duration,
@@ -131,7 +134,7 @@ pub enum PeerDisclosure {
 pub struct PeerLimits {
     /// Connections in total.
     pub connections: u32,
-    /// Connections with one peer.
+    /// Open connections with one peer. When it opens one more, the one of its own that has been idle for the longest time is closed.
     pub connections_per_peer: u32,
     /// Streams that one connection has open at a time.
     pub streams_per_connection: u32,
@@ -172,6 +175,7 @@ impl Default for PeerConfig {
             relaying: true,
             private_addresses: true,
             loopback_addresses: false,
+            stand_in: false,
             patience: Duration::from_secs(1),
             disclosure: PeerDisclosure::default(),
             limits: PeerLimits::default(),

@@ -458,6 +458,12 @@ pub(crate) const KEYS: &[Key] = &[
         "the same for loopback addresses (default: only if peers listen on loopback only, and for `receive`)",
     ),
     key(
+        "enlace.peers.standIn",
+        ValueForm::Flag,
+        "false",
+        "let tokens that other devices of the identity make name this device, too: it gives their files while those devices cannot be reached",
+    ),
+    key(
         "enlace.peers.disclosure",
         ValueForm::Text,
         "\"identified\"",
@@ -468,7 +474,7 @@ pub(crate) const KEYS: &[Key] = &[
         "enlace.peers.limits.connectionsPerPeer",
         ValueForm::SmallNumber,
         "4",
-        "maximum number of connections to one peer",
+        "maximum number of open connections to one peer; when a peer opens one more, its idlest one is closed",
     ),
     key(
         "enlace.peers.limits.streamsPerConnection",

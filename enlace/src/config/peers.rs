@@ -52,6 +52,7 @@ impl PeerSettings {
             backbone_services: false,
             relaying: false,
             private_addresses: false,
+            stand_in: false,
             ..self.rest.clone()
         };
     }
@@ -91,6 +92,7 @@ pub(super) struct PeersTree {
     relaying: bool,
     private_addresses: bool,
     loopback_addresses: Option<bool>,
+    stand_in: bool,
     disclosure: String,
     limits: LimitsTree,
 }
@@ -125,6 +127,7 @@ pub(super) fn read(tree: PeersTree, problems: &mut Problems<'_>) -> Option<PeerS
         private_addresses: tree.private_addresses,
         loopback_addresses: false,
         patience: PeerConfig::default().patience,
+        stand_in: tree.stand_in,
         disclosure: problems.note(disclosure(&tree.disclosure)),
         limits: limits(&tree.limits, problems),
     };
@@ -238,6 +241,7 @@ mod tests {
         let expected = DhtConfig { protocol: "/example/kad/1".to_owned(), bootstrap: vec![RELAY.to_owned()] };
         assert_eq!(without(json!({"dht": dht})).dht, Some(expected));
         assert_eq!(without(json!({"dht": {"protocol": "", "bootstrap": [RELAY]}})).dht, None);
+        assert!(without(json!({"standIn": true})).stand_in);
         assert_eq!(without(json!({"disclosure": "everyone"})).disclosure, PeerDisclosure::Everyone);
     }
 

@@ -12,6 +12,7 @@ mod guesses;
 mod held;
 mod leases;
 mod locks;
+mod stand_ins;
 mod token_accesses;
 mod verified_chunks;
 
@@ -26,6 +27,8 @@ use self::account::Account;
 use self::background::Background;
 pub(crate) use self::held::Held;
 pub(crate) use self::locks::{KeyGuard, KeyedLocks};
+#[cfg(test)]
+pub(crate) use self::stand_ins::TELL_INTERVAL;
 pub(crate) use self::token_accesses::{TokenAccess, TokenAccesses};
 use self::verified_chunks::VerifiedChunks;
 use crate::clock::Clock;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use transport::crypto::PasswordHash;
-use transport::peer::{Direct, PeerKey};
+use transport::peer::{Direct, DirectDevices, MAX_DEVICES, PeerKey};
 use transport::token::TokenContent;
 use transport::wire::bytes::from_base64;
 use transport::wire::{ClaimId, FileId, FileReference, Timestamp, TokenId, TokenReference};
@@ -27,6 +27,9 @@ struct RouteRecord {
     /// [`Direct::to_reference_text`].
     #[serde(rename = "d")]
     direct: String,
+    /// The same of other devices.
+    #[serde(rename = "n", default)]
+    others: Vec<String>,
     /// One without a password. It once was `t`, which may have one: that is not read any more.
     #[serde(rename = "o", default)]
     open_token: Option<TokenId>,
@@ -77,10 +80,10 @@ pub(crate) async fn of_token(
 ) -> Result<()> {
     let TokenContent::File { file_id, .. } = content else { return Ok(()) };
     let hash = password_hash.and_then(|text| from_base64(text).ok()?.try_into().ok()).map(PasswordHash::from_bytes);
-    for direct in routes_of(core, reference, content) {
+    for DirectDevices { first: direct, others } in routes_of(core, reference, content) {
         let (token, backbone) = (Some(reference.id.clone()), reference.backbone_base_url.clone());
         let (password, claim) = (hash.clone(), claim.cloned());
-        let route = Route { direct, token, password, claim, backbone };
+        let route = Route { direct, others, token, password, claim, backbone };
         core.routes.learn_token(&reference.id, route.clone());
         learn_file(core, file_id, route).await?;
     }
@@ -88,9 +91,14 @@ pub(crate) async fn of_token(
 }
 
 /// What the reference says, then what the content says, which is authentic by the key of the reference.
-fn routes_of(core: &Core, reference: &TokenReference, content: &TokenContent) -> impl Iterator<Item = Direct> {
+fn routes_of(core: &Core, reference: &TokenReference, content: &TokenContent) -> impl Iterator<Item = DirectDevices> {
     let by_reference = direct_of(core, reference.direct.as_deref());
-    let by_content = Direct::of(content).filter(|direct| is_other(core, direct));
+    let by_reference = by_reference.map(DirectDevices::from);
+    let by_content = DirectDevices::of(content).filter(|devices| is_other(core, &devices.first));
+    let by_content = by_content.map(|mut devices| {
+        devices.others.retain(|other| is_other(core, other));
+        devices
+    });
     by_reference.into_iter().chain(by_content)
 }
 
@@ -125,16 +133,19 @@ pub(crate) async fn keep(core: &Core, id: &FileId) -> Result<()> {
     let Some(route) = core.routes.to_file(id) else { return Ok(()) };
     let name = format!("{ROUTE}{id}");
     let direct = route.direct.to_reference_text();
+    let others = route.others.iter().map(Direct::to_reference_text).collect();
     // A password is never stored, and each request by a token without its password counts as a wrong one.
     let is_protected = route.password.is_some();
     let open_token = route.token.filter(|_| !is_protected);
     let claim = route.claim.filter(|_| open_token.is_some());
-    let record = RouteRecord { direct, open_token, claim, backbone: route.backbone, learned_at: core.clock.now() };
+    let (backbone, learned_at) = (route.backbone, core.clock.now());
+    let record = RouteRecord { direct, others, open_token, claim, backbone, learned_at };
     let put = |view: &crate::store::View<'_>| {
         let mut batch = Batch::new();
         let known = view.value::<RouteRecord>(&name)?;
         let is_known = |known: RouteRecord| {
-            (&known.direct, &known.open_token, &known.claim) == (&record.direct, &record.open_token, &record.claim)
+            (&known.direct, &known.others) == (&record.direct, &record.others)
+                && (&known.open_token, &known.claim) == (&record.open_token, &record.claim)
         };
         let is_new = !known.is_some_and(is_known);
         if is_new && view.record(collection::FILES, id.as_str())?.is_some() {
@@ -167,9 +178,10 @@ pub(crate) async fn load(core: &Core) -> Result<()> {
     forget_removed(core).await?;
     let mut stored: Vec<(String, RouteRecord)> = core.store.values(ROUTE)?.collect::<Result<_, StoreError>>()?;
     stored.sort_by_key(|(_, record)| record.learned_at);
-    for (id, RouteRecord { direct, open_token, claim, backbone, .. }) in stored {
+    for (id, RouteRecord { direct, others, open_token, claim, backbone, .. }) in stored {
         if let (Ok(id), Some(direct)) = (id.parse::<FileId>(), direct_of(core, Some(&direct))) {
-            core.routes.learn_file(&id, Route { token: open_token, claim, backbone, ..Route::to(direct) });
+            let others = others.iter().filter_map(|other| direct_of(core, Some(other))).take(MAX_DEVICES - 1).collect();
+            core.routes.learn_file(&id, Route { others, token: open_token, claim, backbone, ..Route::to(direct) });
         }
     }
     Ok(())

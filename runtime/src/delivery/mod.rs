@@ -157,7 +157,8 @@ pub(crate) fn dropped(
     reason: &dyn std::fmt::Display,
 ) -> bool {
     let Some(route) = routes.to_file(id) else { return false };
-    let peer = (origin == Origin::Peer).then(|| route.direct.peer_id.to_base58());
+    // Of several devices it is not known here which one it was.
+    let peer = route.only_peer().filter(|_| origin == Origin::Peer).map(|peer| peer.to_base58());
     let is_other_left = routes.drop_origin(id, origin);
     let by = path.map_or("", Path::name);
     tracing::warn!(file = short(id), path = by, peer, %reason, is_other_left, "wrong bytes of a file were refused");

@@ -42,12 +42,12 @@ impl Undelivered {
         self.is_refused_by_peer() && self.is_backbone_decided
     }
 
-    /// The error whose code it has: that of the backbone, unless this is not the one that would have it.
+    /// The error whose code it has: that of the backbone, unless this is not the one that would have it, or the peer was reached and may give it yet.
     pub(crate) fn decisive(&self) -> Result<&Error, ErrorCode> {
         match &self.backbone {
             // Each token has one counter, so this is so whatever the backbone says.
             _ if is_used_up(&self.direct) => Err(ErrorCode::TokenExhausted),
-            Some(backbone) if !(self.is_foreign && backbone.known_code() == Some(ErrorCode::RecordNotFound)) => {
+            Some(backbone) if !(self.is_up_to_peer() && backbone.known_code() == Some(ErrorCode::RecordNotFound)) => {
                 Ok(backbone)
             }
             _ => Err(match self.direct {
@@ -71,13 +71,22 @@ impl Undelivered {
 
     /// Whether another attempt at the node that shares it may succeed.
     pub(crate) fn may_peer_come_back(&self) -> bool {
-        match &self.direct {
-            PeerFailure::Unreachable(_) => true,
-            PeerFailure::Exchange(error) => matches!(
-                error,
+        matches!(self.direct, PeerFailure::Unreachable(_)) || self.is_interrupted()
+    }
+
+    /// Whether a backbone that does not have it says nothing of it.
+    fn is_up_to_peer(&self) -> bool {
+        self.is_foreign || self.is_interrupted()
+    }
+
+    /// Whether the peer was reached, and something came between that may pass: a limit of its node, for example.
+    fn is_interrupted(&self) -> bool {
+        matches!(
+            self.direct,
+            PeerFailure::Exchange(
                 PeerError::Cut | PeerError::TimedOut | PeerError::Refused(Refusal::Busy | Refusal::Unavailable)
-            ),
-        }
+            )
+        )
     }
 }
 
@@ -99,6 +108,9 @@ impl fmt::Display for Direct<'_> {
             PeerFailure::Exchange(PeerError::Refused(Refusal::NoUseLeft)) => {
                 f.write_str("As often as the token may be used it was, or is being; ask whoever shares it for another one.")
             }
+            PeerFailure::Exchange(PeerError::Cut) => f.write_str(
+                "The node that shares it was reached, but the connection ended before it delivered. Try again in a moment.",
+            ),
             PeerFailure::Exchange(error) => {
                 write!(f, "The node that shares it was reached and did not deliver: {error}. Try again.")
             }
@@ -110,7 +122,9 @@ impl fmt::Display for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.backbone {
             None => write!(f, "{}", Direct(&self.direct)),
-            Some(backbone) if self.is_foreign => write!(f, "{} The backbone says: {backbone}", Direct(&self.direct)),
+            Some(backbone) if self.is_up_to_peer() => {
+                write!(f, "{} The backbone says: {backbone}", Direct(&self.direct))
+            }
             Some(backbone) => write!(f, "{backbone} {}", Direct(&self.direct)),
         }
     }
@@ -119,5 +133,38 @@ impl fmt::Display for Undelivered {
 impl std::error::Error for Undelivered {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_both(direct: PeerFailure, is_foreign: bool) -> Error {
+        let backbone = Failure::NotFound(Error::RecordNotFound("Token"));
+        Error::Undelivered(Box::new(Undelivered::by_all(direct, backbone, is_foreign)))
+    }
+
+    #[test]
+    fn a_backbone_that_does_not_have_it_decides_nothing_if_the_peer_was_reached_and_may_give_it_yet() {
+        let refused = |refusal| PeerError::Refused(refusal);
+        let unreachable = || PeerFailure::Unreachable("no address answers".to_owned());
+        let (interrupted, missing) = (ErrorCode::PeerExchange, ErrorCode::RecordNotFound);
+        for (direct, own, foreign) in [
+            (PeerError::Cut.into(), interrupted, interrupted),
+            (PeerError::TimedOut.into(), interrupted, interrupted),
+            (refused(Refusal::Busy).into(), interrupted, interrupted),
+            (refused(Refusal::NotFound).into(), missing, missing),
+            (PeerError::OutOfTurn.into(), missing, interrupted),
+            (unreachable(), missing, ErrorCode::PeerUnreachable),
+        ] {
+            let direct: PeerFailure = direct;
+            assert_eq!(by_both(direct.clone(), false).known_code(), Some(own), "{direct:?}");
+            assert_eq!(by_both(direct.clone(), true).known_code(), Some(foreign), "{direct:?}");
+        }
+        let text = by_both(PeerError::Cut.into(), false).to_string();
+        let reached =
+            "The node that shares it was reached, but the connection ended before it delivered. Try again in a moment.";
+        assert!(text.starts_with(&format!("{reached} The backbone says: ")), "{text}");
     }
 }

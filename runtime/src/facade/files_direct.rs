@@ -60,8 +60,11 @@ impl FilesFacade {
         let (id, secret_key): (FileId, _) = (held::local_id(), SecretKey::generate());
         let content = TokenJson::from(&TokenContent::file(id.clone(), file.secret_key.clone()));
         let created_at = file.created_at;
-        let held =
-            HeldToken::new(id.clone(), (created_at, expires_at), content.reachable_at(&direct).seal(&secret_key));
+        let held = HeldToken::new(
+            id.clone(),
+            (created_at, expires_at),
+            content.reachable_at(&direct.into()).seal(&secret_key),
+        );
         let limit = new_terms.max_downloads.and_then(|limit| NonZeroU32::new(limit.get()));
         let token = held
             .limited(terms.for_identity.clone(), password_hash(password.as_ref()).await)

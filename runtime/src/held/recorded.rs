@@ -47,7 +47,7 @@ pub(super) fn find(core: &Core, view: &View<'_>, id: &TokenId) -> Result<Option<
     }
     // Who loads it here learns where this node is, and not the one that made it.
     let json = TokenJson::from(&content);
-    let json = core.direct().map_or_else(|| json.clone(), |direct| json.reachable_at(&direct));
+    let json = core.direct().map_or_else(|| json.clone(), |direct| json.reachable_at(&direct.into()));
     let sealed = json.seal(&record.secret_key);
     let token = HeldToken::new(file_id.clone(), (record.created_at, record.expires_at), sealed);
     let token = token.limited(record.for_identity, None);

@@ -1,6 +1,7 @@
 //! What a node asks of its peers: the [`PeerReads`] of a [`PeerNetwork`].
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use swarm::{Connection, OpenError, PathKind, Stream};
 use transport::access::ClaimEnd;
 use transport::crypto::PasswordHash;
@@ -21,14 +22,16 @@ impl PeerReads for PeerNetwork {
     type Content = ArrivingContent;
 
     async fn token(&self, route: &Route, id: &TokenId, password: Option<&PasswordHash>) -> Result<Token, PeerFailure> {
-        let (network, target) = (self.network()?, FileTarget::Token(id.clone()));
-        let max_content = sealed_length(network.max_token_content);
+        let target = FileTarget::Token(id.clone());
+        let max_content = sealed_length(self.network()?.max_token_content);
         let load = |channel: &Channel, now: Now, claim: Option<&ClaimId>| {
             let request = TokenRequest { token: id.clone(), proof: proof(channel, &target, password) };
             Ok(LoadToken::new(channel, request, max_content, now.time)?.under(claim))
         };
-        // On the heap, as those below: what awaits these is large already.
-        Box::pin(self.ask(route, Protocol::of_token(route.claim.as_ref()), load)).await
+        self.first_of(route, password, |route| {
+            async move { self.ask(&route, Protocol::of_token(route.claim.as_ref()), load).await }.boxed()
+        })
+        .await
     }
 
     async fn metadata(
@@ -41,7 +44,10 @@ impl PeerReads for PeerNetwork {
             let proof = proof(channel, target, password);
             Ok(FetchMetadata::new(channel, target.clone(), proof, now.time)?.under(claim))
         };
-        Box::pin(self.ask(route, Protocol::of_file(route, target), fetch)).await
+        self.first_of(route, password, |route| {
+            async move { self.ask(&route, Protocol::of_file(&route, target), fetch).await }.boxed()
+        })
+        .await
     }
 
     async fn content(
@@ -51,9 +57,14 @@ impl PeerReads for PeerNetwork {
         range: (u64, Option<u64>),
         expectation: ContentExpectation,
     ) -> Result<ArrivingContent, PeerFailure> {
-        Box::pin(self.fetch(route, target, range, expectation)).await
+        self.first_of(route, route.password.as_ref(), |route| {
+            let expectation = expectation.clone();
+            async move { self.fetch(&route, target, range, expectation).await }.boxed()
+        })
+        .await
     }
 
+    /// Only the device that made the token counts its uses.
     async fn end_claim(&self, route: &Route, id: &TokenId, claim: &ClaimId, end: ClaimEnd) -> Result<(), PeerFailure> {
         let protocol = Protocol { versions: &[TOKEN_PROTOCOL_V2], claim: Some(claim) };
         let side = |_: &Channel, _: Now, _: Option<&ClaimId>| Ok(EndClaim::new(id.clone(), claim.clone(), end));

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use swarm::{AddressPolicy, Dht, Discovery, Limits, Multiaddr, Seed, Transports};
 use transport::peer::{
-    CODE_PROTOCOL, FILE_PROTOCOL, FILE_PROTOCOL_V2, IDENTITY_PROTOCOL, INBOX_PROTOCOL, PeerKey, TOKEN_PROTOCOL,
-    TOKEN_PROTOCOL_V2,
+    CODE_PROTOCOL, Direct, FILE_PROTOCOL, FILE_PROTOCOL_V2, IDENTITY_PROTOCOL, INBOX_PROTOCOL, MultiaddrText, PeerKey,
+    TOKEN_PROTOCOL, TOKEN_PROTOCOL_V2,
 };
 
 use crate::config::{PeerConfig, PeerLimits};
@@ -41,11 +41,24 @@ pub(super) fn of_network(config: &PeerConfig, key: &PeerKey) -> Result<swarm::Co
         listen,
         accept: ACCEPTED.to_vec(),
         discovery: discovery(config)?,
-        addresses: AddressPolicy { private: config.private_addresses, loopback: config.loopback_addresses, dns: false },
+        addresses: address_policy(config),
         limits: limits(&config.limits),
         idle_timeout: IDLE_TIMEOUT,
         ..swarm::Config::new(Seed::new(*key.expose_seed()))
     })
+}
+
+/// What of the addresses of another device this node may tell.
+pub(crate) fn tellable(config: &PeerConfig, mut direct: Direct) -> Direct {
+    let policy = address_policy(config);
+    let tells = |text: &MultiaddrText| text.as_str().parse().is_ok_and(|address| policy.tells(&address));
+    direct.addresses.retain(tells);
+    direct.relays.retain(tells);
+    direct
+}
+
+fn address_policy(config: &PeerConfig) -> AddressPolicy {
+    AddressPolicy { private: config.private_addresses, loopback: config.loopback_addresses, dns: false }
 }
 
 fn discovery(config: &PeerConfig) -> Result<Discovery, ConfigError> {

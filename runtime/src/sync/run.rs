@@ -229,6 +229,7 @@ impl<'a> Run<'a> {
             self.pull().await?;
             self.complete_device_entry().await?;
             certificates::exchange(self.core).await?;
+            self.core.tell_addresses().await?;
             match self.push_all().await? {
                 Push::OutOfDate => debug!("another device pushed first"),
                 Push::Nothing | Push::Done => return Ok(()),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use transport::crypto::{Cipher, CryptoError, CryptoObject as _, SecretKey};
-use transport::peer::Direct;
+use transport::peer::DirectDevices;
 use transport::token::TokenContent;
 use transport::wire::json_budget::{self, JsonBudget, MAX_CONTENT};
 use transport::wire::{ByteText, json};
@@ -59,11 +59,11 @@ impl TokenJson {
         &self.0
     }
 
-    /// With where the node is that shares the file which this content is for.
-    pub(crate) fn reachable_at(&self, direct: &Direct) -> Self {
+    /// With the devices that give the file which this content is for.
+    pub(crate) fn reachable_at(&self, devices: &DirectDevices) -> Self {
         match TokenContent::from_json(self.0.clone(), true) {
             Ok(mut content) => {
-                direct.add_to(&mut content);
+                devices.add_to(&mut content);
                 Self(content.to_json())
             }
             Err(_) => self.clone(),

@@ -2,6 +2,7 @@
 
 use tracing::info;
 use transport::crypto::{PasswordHash, SecretKey};
+use transport::peer::DirectDevices;
 use transport::token::TokenContent;
 use transport::wire::backbone::token_terms::CreateTokenWithTerms;
 use transport::wire::backbone::tokens::CreateToken;
@@ -84,7 +85,11 @@ impl NewToken {
         };
         // Only in what is sealed: this identity is shown the content as it asked for it, in the form that published clients know.
         let direct = shares.as_ref().and_then(|_| core.direct()).and_then(|direct| transports.narrow(direct));
-        let sealed = direct.map_or_else(|| self.content.clone(), |direct| self.content.reachable_at(&direct));
+        // What is counted in one place is given by one device only.
+        let is_counted = password.is_some() || self.terms.are_of_this_device();
+        let others = if shares.is_none() || is_counted { Vec::new() } else { core.stand_ins(&core.store.view())? };
+        let devices = DirectDevices::of_all(direct.into_iter().chain(others));
+        let sealed = devices.map_or_else(|| self.content.clone(), |devices| self.content.reachable_at(&devices));
         let (sealed, hash) = (sealed.seal(&secret_key), password_hash(password.as_ref()).await);
         let request = CreateToken {
             content: Some(sealed.clone()),

@@ -45,7 +45,7 @@ pub(crate) async fn load(core: &Arc<Core>, reference: &TokenReference, password:
     let hash = hash(password.as_ref()).await;
     learn::of_token_reference(core, reference);
     let named = reference.backbone_base_url.as_deref();
-    let peer = core.routes.to_token(&reference.id).map(|route| route.direct.peer_id);
+    let route = core.routes.to_token(&reference.id);
     let asked = hash.as_deref();
     let id = &reference.id;
     let begun = claims::begin(core, id).await?;
@@ -65,7 +65,7 @@ pub(crate) async fn load(core: &Arc<Core>, reference: &TokenReference, password:
     let claim = used.as_ref().map(|used| &used.claim);
     let ask = |sources| ask_under(claim, sources);
     let open = |token| open(core, reference, token, password.clone());
-    let Opened { value: record, refused } = match delivery::opened(first, peer.is_some(), ask, open).await {
+    let Opened { value: record, refused } = match delivery::opened(first, route.is_some(), ask, open).await {
         Ok(opened) => opened,
         Err(error) => {
             if let Some(used) = used {
@@ -79,14 +79,14 @@ pub(crate) async fn load(core: &Arc<Core>, reference: &TokenReference, password:
         claims::opened(core, &reference.id, used, content.as_ref()).await?;
     }
     if let Some(content) = content {
-        match (refused, peer) {
+        match (refused, route) {
             (None, _) | (_, None) => learn::of_token(core, reference, &content, asked, claim).await?,
-            (Some((Origin::Peer, reason)), Some(peer)) => {
+            (Some((Origin::Peer, reason)), Some(route)) => {
                 // Where the maker of the token says that its file is counts for more than what led to a wrong token.
                 core.routes.forget_token(&reference.id);
                 let reference = TokenReference { direct: None, ..reference.clone() };
                 learn::of_token(core, &reference, &content, asked, claim).await?;
-                delivery::token_refused(core, &content, Some(peer), &reason);
+                delivery::token_refused(core, &content, route.only_peer(), &reason);
             }
             (Some((Origin::Backbone, reason)), _) => {
                 learn::of_token(core, reference, &content, asked, claim).await?;

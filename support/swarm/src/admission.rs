@@ -20,12 +20,16 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 
 use crate::address::{self, Scope};
+use crate::connection::{Connection, Role};
 use crate::limits::{Limits, Refusals};
+use crate::streams::Registry;
 
-/// Refuses connections beyond the limits.
+/// Refuses connections beyond the limits. A new one of a peer that has as many as it may takes the place of one that the peer opened before.
 pub(crate) struct Behaviour {
     limits: Limits,
     refusals: Arc<Refusals>,
+    /// Which of those that are established are still open.
+    registry: Arc<Registry>,
     inbound: HashMap<ConnectionId, Origin>,
     outbound: HashSet<ConnectionId>,
     established: HashMap<ConnectionId, (PeerId, Origin)>,
@@ -61,10 +65,11 @@ impl Origin {
 pub(crate) struct LimitReached;
 
 impl Behaviour {
-    pub(crate) fn new(limits: Limits, refusals: Arc<Refusals>) -> Self {
+    pub(crate) fn new(limits: Limits, refusals: Arc<Refusals>, registry: Arc<Registry>) -> Self {
         Self {
             limits,
             refusals,
+            registry,
             inbound: HashMap::new(),
             outbound: HashSet::new(),
             established: HashMap::new(),
@@ -84,13 +89,28 @@ impl Behaviour {
         Err(ConnectionDenied::new(LimitReached))
     }
 
-    fn check_established(&self, peer: &PeerId, most: usize, host: Option<IpAddr>) -> Result<(), ConnectionDenied> {
+    fn check_established(&self, has_place: bool, most: usize, host: Option<IpAddr>) -> Result<(), ConnectionDenied> {
         let from_host = host.map_or(0, |host| self.addresses.of(&host));
-        self.check(
-            self.established.len() < most
-                && self.peers.of(peer) < self.limits.connections_per_peer
-                && from_host < self.limits.connections_per_address,
-        )
+        self.check(has_place && self.established.len() < most && from_host < self.limits.connections_per_address)
+    }
+
+    /// Whether a peer may have one more connection, if one of these is closed that it has open.
+    fn has_place(&self, peer: &PeerId, open: usize) -> bool {
+        let most = self.limits.connections_per_peer;
+        // Those that are closing may take their time, and as much memory as before.
+        open < most && self.peers.of(peer) < most.saturating_mul(2)
+    }
+
+    /// Makes room for a connection of a peer that is established now: its host has proven that it is this peer, so it ends only what is its own.
+    fn replace(&self, peer: &PeerId) {
+        let open = self.registry.of_peer(peer);
+        if open.len() >= self.limits.connections_per_peer
+            && let Some(oldest) = idlest_inbound(&open)
+        {
+            tracing::debug!(%peer, address = %oldest.address(), "closing a connection for a newer one of the same peer");
+            self.refusals.replaced();
+            oldest.close();
+        }
     }
 
     fn end_pending(&mut self, id: ConnectionId) {
@@ -160,7 +180,9 @@ impl NetworkBehaviour for Behaviour {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.end_pending(id);
         let others = self.limits.connections - self.limits.connections / 8;
-        self.check_established(&peer, others, counted_host(remote))?;
+        let open = self.registry.of_peer(&peer);
+        let has_place = self.has_place(&peer, open.len() - usize::from(idlest_inbound(&open).is_some()));
+        self.check_established(has_place, others, counted_host(remote))?;
         Ok(dummy::ConnectionHandler)
     }
 
@@ -186,7 +208,8 @@ impl NetworkBehaviour for Behaviour {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.end_pending(id);
         self.check(!has_quic_windows(remote) || self.quic < self.limits.quic_connections())?;
-        self.check_established(&peer, self.limits.connections, None)?;
+        let has_place = self.has_place(&peer, self.registry.of_peer(&peer).len());
+        self.check_established(has_place, self.limits.connections, None)?;
         Ok(dummy::ConnectionHandler)
     }
 
@@ -195,6 +218,9 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, endpoint, .. }) => {
                 let remote = endpoint.get_remote_address();
                 let origin = if endpoint.is_listener() { Origin::inbound(remote) } else { Origin::outbound(remote) };
+                if endpoint.is_listener() {
+                    self.replace(&peer_id);
+                }
                 self.established.insert(connection_id, (peer_id, origin));
                 self.peers.add(peer_id);
                 self.add_quic(origin);
@@ -224,6 +250,12 @@ impl NetworkBehaviour for Behaviour {
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Infallible, THandlerInEvent<Self>>> {
         Poll::Pending
     }
+}
+
+/// Of the connections of a peer that one of those it opened that has carried nothing for the longest time: a dead one carries nothing.
+fn idlest_inbound(open: &[Connection]) -> Option<&Connection> {
+    let inbound = open.iter().filter(|connection| connection.role() == Role::Listener);
+    inbound.min_by_key(|connection| (connection.idle_since(), connection.id()))
 }
 
 /// Whether QUIC leads to the peer itself: what a relay forwards is a stream of the connection to the relay.
@@ -269,12 +301,38 @@ impl<K: Eq + Hash> Counts<K> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::{Deref, DerefMut};
+
     use libp2p::core::ConnectedPoint;
+    use tokio::time::{Duration, advance};
 
     use super::*;
+    use crate::PathKind;
+    use crate::connection::HandlerEnd;
 
-    fn behaviour(limits: Limits) -> Behaviour {
-        Behaviour::new(limits, Arc::default())
+    /// The behaviour, and the other ends of what it has admitted.
+    struct Admission {
+        behaviour: Behaviour,
+        ends: HashMap<usize, HandlerEnd>,
+    }
+
+    impl Deref for Admission {
+        type Target = Behaviour;
+
+        fn deref(&self) -> &Behaviour {
+            &self.behaviour
+        }
+    }
+
+    impl DerefMut for Admission {
+        fn deref_mut(&mut self) -> &mut Behaviour {
+            &mut self.behaviour
+        }
+    }
+
+    fn behaviour(limits: Limits) -> Admission {
+        let behaviour = Behaviour::new(limits, Arc::default(), Arc::default());
+        Admission { behaviour, ends: HashMap::new() }
     }
 
     fn address(text: &str) -> Multiaddr {
@@ -286,8 +344,8 @@ mod tests {
         behaviour.handle_pending_inbound_connection(ConnectionId::new_unchecked(id), &local, remote).is_ok()
     }
 
-    fn established(behaviour: &mut Behaviour, id: usize, peer: PeerId, remote: &Multiaddr) -> bool {
-        let (id, local) = (ConnectionId::new_unchecked(id), address("/ip4/203.0.113.200/tcp/1"));
+    fn established(behaviour: &mut Admission, number: usize, peer: PeerId, remote: &Multiaddr) -> bool {
+        let (id, local) = (ConnectionId::new_unchecked(number), address("/ip4/203.0.113.200/tcp/1"));
         let admitted = behaviour.handle_established_inbound_connection(id, peer, &local, remote).is_ok();
         let endpoint = ConnectedPoint::Listener { local_addr: local, send_back_addr: remote.clone() };
         if admitted {
@@ -298,11 +356,19 @@ mod tests {
                 failed_addresses: &[],
                 other_established: 0,
             }));
+            enter(behaviour, number, peer, Role::Listener, remote);
         }
         admitted
     }
 
-    fn closed(behaviour: &mut Behaviour, id: usize, peer: PeerId, remote: &Multiaddr) {
+    fn enter(behaviour: &mut Admission, number: usize, peer: PeerId, role: Role, remote: &Multiaddr) {
+        let id = ConnectionId::new_unchecked(number);
+        let (connection, end) = Connection::new(id, peer, role, remote, None, PathKind::Direct);
+        behaviour.registry.enter(connection);
+        behaviour.ends.insert(number, end);
+    }
+
+    fn closed(behaviour: &mut Admission, id: usize, peer: PeerId, remote: &Multiaddr) {
         let local_addr = address("/ip4/203.0.113.200/tcp/1");
         let endpoint = ConnectedPoint::Listener { local_addr, send_back_addr: remote.clone() };
         behaviour.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
@@ -312,6 +378,70 @@ mod tests {
             cause: None,
             remaining_established: 0,
         }));
+        behaviour.registry.remove(ConnectionId::new_unchecked(id));
+        behaviour.ends.remove(&id);
+    }
+
+    fn is_open(behaviour: &Admission, id: usize) -> bool {
+        behaviour.registry.get(ConnectionId::new_unchecked(id)).is_some_and(|connection| connection.is_open())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_of_a_peer_takes_the_place_of_its_idlest_one() {
+        let limits = Limits { connections_per_peer: 3, ..Limits::default() };
+        let (mut behaviour, peer, other) = (behaviour(limits), PeerId::random(), PeerId::random());
+        let remote = address("/ip4/203.0.113.1/tcp/1");
+        assert!(established(&mut behaviour, 100, other, &remote));
+        for id in 0..3 {
+            assert!(established(&mut behaviour, id, peer, &remote));
+        }
+        assert_eq!(behaviour.refusals.total().replaced, 0);
+        // The oldest one is still in use.
+        advance(Duration::from_secs(1)).await;
+        behaviour.ends[&0].traffic.add_sent(1);
+        behaviour.ends[&2].traffic.add_received(1);
+        // While the former ones close there are as many again at most.
+        for (new, replaced) in [(3, 1), (4, 0), (5, 2)] {
+            assert!(established(&mut behaviour, new, peer, &remote), "{new}");
+            assert!(!is_open(&behaviour, replaced) && is_open(&behaviour, new), "{new} in place of {replaced}");
+            advance(Duration::from_secs(1)).await;
+        }
+        assert!(!established(&mut behaviour, 6, peer, &remote));
+        assert!((3..6).all(|id| is_open(&behaviour, id)), "who is refused replaces nothing");
+        let total = behaviour.refusals.total();
+        assert_eq!((total.replaced, total.connections), (3, 1));
+        closed(&mut behaviour, 1, peer, &remote);
+        assert!(established(&mut behaviour, 6, peer, &remote) && !is_open(&behaviour, 3));
+        assert!(is_open(&behaviour, 100), "another peer has its own places");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_replaced_where_other_limits_refuse_or_this_side_has_dialled() {
+        let limits = Limits { connections_per_peer: 2, connections_per_address: 2, ..Limits::default() };
+        let (mut behaviour, peer) = (behaviour(limits), PeerId::random());
+        let (remote, elsewhere) = (address("/ip4/203.0.113.1/tcp/1"), address("/ip4/203.0.113.2/tcp/1"));
+        assert!(established(&mut behaviour, 0, peer, &remote) && established(&mut behaviour, 1, peer, &remote));
+        assert!(!established(&mut behaviour, 2, peer, &remote), "too many of the address");
+        assert!(is_open(&behaviour, 0) && is_open(&behaviour, 1));
+        assert!(established(&mut behaviour, 2, peer, &elsewhere), "it has moved");
+        assert!(!is_open(&behaviour, 0));
+
+        let (limits, dialled) = (Limits { connections_per_peer: 1, ..Limits::default() }, PeerId::random());
+        let mut behaviour = self::behaviour(limits);
+        enter(&mut behaviour, 0, dialled, Role::Dialer, &remote);
+        assert!(!established(&mut behaviour, 1, dialled, &remote));
+        assert!(is_open(&behaviour, 0));
+    }
+
+    #[tokio::test]
+    async fn own_dials_replace_nothing() {
+        let (remote, peer) = (address("/ip4/203.0.113.1/tcp/1"), PeerId::random());
+        let mut behaviour = behaviour(Limits { connections_per_peer: 1, ..Limits::default() });
+        assert!(established(&mut behaviour, 0, peer, &remote));
+        let id = ConnectionId::new_unchecked(1);
+        let dialled =
+            behaviour.handle_established_outbound_connection(id, peer, &remote, Endpoint::Dialer, PortUse::New);
+        assert!(dialled.is_err() && is_open(&behaviour, 0));
     }
 
     #[test]
@@ -342,7 +472,7 @@ mod tests {
         let limits = Limits { quic_window: 1024, quic_memory: 16 * 1024, ..Limits::default() };
         let mut behaviour = behaviour(limits);
         let remote = |host: usize, by: &str| address(&format!("/ip4/203.0.113.{host}/{by}"));
-        let arrive = |behaviour: &mut Behaviour, id: usize, remote: &Multiaddr| {
+        let arrive = |behaviour: &mut Admission, id: usize, remote: &Multiaddr| {
             pending(behaviour, id, remote) && established(behaviour, id, PeerId::random(), remote)
         };
         let (quic, tcp) = ("udp/1/quic-v1", "tcp/1");

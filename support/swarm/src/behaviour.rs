@@ -17,8 +17,9 @@ use crate::state::State;
 use crate::streams::{self, Streams};
 use crate::{AddressPolicy, StartError, admission};
 
-/// Time between two measurements of the latency.
-const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// Time between two measurements of the latency, and how long one may take. On Linux the system ends a TCP connection whose peer acknowledges nothing for
+/// 20 seconds, so a peer that is gone is noticed after 30 at the latest.
+const PING_TIME: Duration = Duration::from_secs(10);
 
 /// Time between two questions for peers in the local network. One is asked at the start, and new peers announce themselves.
 const MDNS_INTERVAL: Duration = Duration::from_secs(60);
@@ -63,8 +64,12 @@ impl Behaviour {
         let (mdns, mdns_ipv6) = (mdns(false), mdns(true));
         state.learn(|known| known.mdns = mdns.is_some() || mdns_ipv6.is_some());
         Ok(Self {
-            admission: admission::Behaviour::new(config.limits, Arc::clone(&state.refusals)),
-            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
+            admission: admission::Behaviour::new(
+                config.limits,
+                Arc::clone(&state.refusals),
+                Arc::clone(&state.registry),
+            ),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_TIME).with_timeout(PING_TIME)),
             identify: usual.over(identify(key, &config.agent)),
             mdns: local.over_some(mdns),
             mdns_ipv6: local.over_some(mdns_ipv6),

@@ -15,6 +15,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, StreamProtocol};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::OpenError;
 use crate::address;
@@ -290,13 +291,18 @@ impl Connection {
     /// Bytes that streams of [`Connection::open`] and [`crate::Inbound`] received.
     #[must_use]
     pub fn received(&self) -> u64 {
-        self.0.traffic.received.load(Ordering::Relaxed)
+        self.0.traffic.received()
     }
 
     /// Bytes that streams of [`Connection::open`] and [`crate::Inbound`] sent.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.0.traffic.sent.load(Ordering::Relaxed)
+        self.0.traffic.sent()
+    }
+
+    /// When its streams last carried a byte, or it began.
+    pub(crate) fn idle_since(&self) -> Instant {
+        self.0.traffic.idle_since()
     }
 
     /// The last measured time for a message there and back.

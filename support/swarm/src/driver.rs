@@ -13,7 +13,7 @@ use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, Swarm, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, autonat, dcutr, identify, mdns, ping, relay};
+use libp2p::{Multiaddr, PeerId, autonat, dcutr, identify, mdns, relay};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -67,7 +67,6 @@ pub(crate) struct Driver {
     searches: Searches,
     /// Whether this process relays for others, who then have to know its addresses.
     is_relay: bool,
-    silence: Silence,
     /// Peers with a relayed connection to whom both sides dial at an agreed time. Whatever gets through then went through the holes that this makes,
     /// also a dial of before.
     punching: HashSet<PeerId>,
@@ -104,19 +103,17 @@ impl Driver {
         }
         let watcher =
             IfWatcher::new().inspect_err(|error| tracing::debug!(%error, "cannot watch network interfaces")).ok();
-        let (dials, silence) = (HashMap::new(), Silence::default());
         let (searches, is_relay) = (Searches::default(), config.services.relay.is_some());
         Ok(Self {
             swarm,
             streams,
             state,
             commands,
-            dials,
+            dials: HashMap::new(),
             watcher,
             relays,
             searches,
             is_relay,
-            silence,
             punching: HashSet::new(),
             external,
         })
@@ -276,7 +273,6 @@ impl Driver {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::ConnectionEstablished { connection_id, .. } => self.on_established(connection_id),
             SwarmEvent::ConnectionClosed { peer_id, connection_id, endpoint, .. } => {
-                self.silence.end(connection_id);
                 self.check_relay(&endpoint);
                 if !self.is_relayed(peer_id) {
                     self.punching.remove(&peer_id);
@@ -355,7 +351,7 @@ impl Driver {
 
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Ping(event) => self.on_ping(&event),
+            BehaviourEvent::Ping(event) => self.state.pinged(&event),
             BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
                 self.on_identified(connection_id, peer_id, info)
             }
@@ -436,38 +432,6 @@ impl Driver {
             }
         });
     }
-
-    /// Notes the latency. A connection that answers no ping and carries nothing else until the next one is gone, although TCP has not noticed.
-    fn on_ping(&mut self, event: &ping::Event) {
-        let Some(connection) = self.state.registry.get(event.connection) else { return };
-        match event.result {
-            Ok(latency) => {
-                self.silence.end(connection.id());
-                connection.set_latency(latency);
-            }
-            Err(ping::Failure::Timeout) => {
-                if self.silence.lasts(connection.id(), connection.received(), connection.sent()) {
-                    connection.close();
-                }
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-/// Connections that did not answer a ping, and what they had received and sent then. A ping waits behind data, so a slow connection answers late.
-#[derive(Debug, Default)]
-struct Silence(HashMap<ConnectionId, (u64, u64)>);
-
-impl Silence {
-    /// Another ping was not answered: whether nothing has gone either way since the one before.
-    fn lasts(&mut self, id: ConnectionId, received: u64, sent: u64) -> bool {
-        self.0.insert(id, (received, sent)) == Some((received, sent))
-    }
-
-    fn end(&mut self, id: ConnectionId) {
-        self.0.remove(&id);
-    }
 }
 
 async fn next_change(watcher: &mut Option<IfWatcher>) -> std::io::Result<IfEvent> {
@@ -543,22 +507,5 @@ fn explain(error: DialError) -> ConnectError {
         DialError::Denied { .. } | DialError::Aborted | DialError::DialPeerConditionFalse(_) => {
             ConnectError::Unreachable { attempts: Vec::new() }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_connection_is_gone_when_nothing_moves_between_two_unanswered_pings() {
-        let id = ConnectionId::new_unchecked(1);
-        let mut silence = Silence::default();
-        assert!(!silence.lasts(id, 5, 5));
-        assert!(!silence.lasts(id, 5, 6), "it sends");
-        assert!(!silence.lasts(id, 6, 6), "it receives");
-        assert!(silence.lasts(id, 6, 6));
-        silence.end(id);
-        assert!(!silence.lasts(id, 6, 6), "a ping was answered");
     }
 }

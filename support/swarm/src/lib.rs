@@ -34,6 +34,7 @@
 mod address;
 mod admission;
 mod behaviour;
+mod closing;
 mod config;
 mod connect;
 mod connection;

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Limits {
     /// Connections in total. Of these an eighth is for those that this side opens, so that strangers cannot cut it off.
     pub connections: usize,
-    /// Connections to one peer.
+    /// Open connections to one peer. When the peer opens one more, that of its own inbound ones that has carried nothing for the longest time is closed
+    /// for it, because it may be dead without anybody knowing: its end was killed, or is in another network. While they close there are as many again at
+    /// most; what comes then is refused.
     pub connections_per_peer: usize,
     /// Connections from one IP address (IPv6: one /64), except from this host and over relays.
     pub connections_per_address: usize,
@@ -61,13 +63,15 @@ impl Default for Limits {
     }
 }
 
-/// What was refused since the network started.
+/// What was refused, or ended, because of [`Limits`] since the network started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
     /// Inbound streams that were reset.
     pub streams: u64,
     /// Connections, both directions.
     pub connections: u64,
+    /// Connections that were closed for a newer one of the same peer.
+    pub replaced: u64,
 }
 
 /// Counts refusals.
@@ -75,6 +79,7 @@ pub struct Refused {
 pub(crate) struct Refusals {
     streams: AtomicU64,
     connections: AtomicU64,
+    replaced: AtomicU64,
 }
 
 impl Refusals {
@@ -86,7 +91,13 @@ impl Refusals {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn replaced(&self) {
+        self.replaced.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn total(&self) -> Refused {
-        Refused { streams: self.streams.load(Ordering::Relaxed), connections: self.connections.load(Ordering::Relaxed) }
+        let [streams, connections, replaced] =
+            [&self.streams, &self.connections, &self.replaced].map(|count| count.load(Ordering::Relaxed));
+        Refused { streams, connections, replaced }
     }
 }

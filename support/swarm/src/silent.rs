@@ -9,18 +9,24 @@ use std::task::{Context, Poll};
 use futures_util::{AsyncRead, AsyncWrite};
 use libp2p::core::Transport as _;
 use libp2p::core::transport::MemoryTransport;
+use libp2p::ping;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Duration, Instant};
 
+use crate::closing::CLOSE_TIME;
 use crate::connection::{CHECK_TIME, OUTGOING_STREAMS, PATIENT_CHECK_TIME};
 use crate::transport::{self, Carrier};
-use crate::{AddressPolicy, Config, Connection, Inbound, Limits, Network, Seed, Transports};
+use crate::{AddressPolicy, Config, Connection, Event, Inbound, Limits, Network, Seed, Transports};
 
 const PROTOCOL: &str = "/test/silent/1";
 
 /// While it is set, nothing arrives any more, and nothing that is sent fails.
 #[derive(Clone, Default)]
-struct Cut(Arc<AtomicBool>);
+struct Cut {
+    is_set: Arc<AtomicBool>,
+    /// Whether the system takes no more of what is sent then.
+    is_full: bool,
+}
 
 struct Line<T> {
     io: T,
@@ -29,7 +35,16 @@ struct Line<T> {
 
 impl Cut {
     fn is_set(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.is_set.load(Ordering::SeqCst)
+    }
+
+    fn set(&self) {
+        self.is_set.store(true, Ordering::SeqCst);
+    }
+
+    /// What comes of something that is sent.
+    fn sent<T>(&self, taken: T) -> Poll<io::Result<T>> {
+        if self.is_full { Poll::Pending } else { Poll::Ready(Ok(taken)) }
     }
 
     fn carrier(&self, config: &Config) -> Carrier {
@@ -47,15 +62,15 @@ impl<T: AsyncRead + Unpin> AsyncRead for Line<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Line<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.cut.is_set() { Poll::Ready(Ok(bytes.len())) } else { Pin::new(&mut self.io).poll_write(cx, bytes) }
+        if self.cut.is_set() { self.cut.sent(bytes.len()) } else { Pin::new(&mut self.io).poll_write(cx, bytes) }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.cut.is_set() { Poll::Ready(Ok(())) } else { Pin::new(&mut self.io).poll_flush(cx) }
+        if self.cut.is_set() { self.cut.sent(()) } else { Pin::new(&mut self.io).poll_flush(cx) }
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.cut.is_set() { Poll::Ready(Ok(())) } else { Pin::new(&mut self.io).poll_close(cx) }
+        if self.cut.is_set() { self.cut.sent(()) } else { Pin::new(&mut self.io).poll_close(cx) }
     }
 }
 
@@ -98,7 +113,7 @@ impl Pair {
 async fn a_connection_without_a_sign_of_life_is_closed_after_its_time() {
     let cut = Cut::default();
     let pair = Pair::over(&cut).await;
-    cut.0.store(true, Ordering::SeqCst);
+    cut.set();
     let begin = Instant::now();
     let (first, second) = tokio::join!(pair.connection.check(), pair.connection.check());
     assert_eq!((first, second, begin.elapsed()), (false, false, CHECK_TIME), "both learn it from one check");
@@ -107,11 +122,41 @@ async fn a_connection_without_a_sign_of_life_is_closed_after_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_answers_no_ping_is_checked() {
+    let cut = Cut::default();
+    let pair = Pair::over(&cut).await;
+    let (peer, connection) = (pair.connection.peer(), pair.connection.id());
+    let unanswered = |failure| pair.dialer.state().pinged(&ping::Event { peer, connection, result: Err(failure) });
+    unanswered(ping::Failure::Timeout);
+    tokio::time::sleep(2 * PATIENT_CHECK_TIME).await;
+    assert!(pair.connection.is_open(), "it answers now");
+    cut.set();
+    unanswered(ping::Failure::Unsupported);
+    tokio::time::sleep(2 * PATIENT_CHECK_TIME).await;
+    assert!(pair.connection.is_open(), "it answers no pings at all");
+    // libp2p says so if even the stream for the ping was not answered.
+    unanswered(ping::Failure::Other { error: io::Error::from(io::ErrorKind::TimedOut).into() });
+    pair.connection.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_takes_nothing_any_more_is_closed_in_time() {
+    let cut = Cut { is_full: true, ..Cut::default() };
+    let pair = Pair::over(&cut).await;
+    let mut events = pair.dialer.subscribe();
+    cut.set();
+    pair.connection.close();
+    let begin = Instant::now();
+    while !matches!(events.recv().await.unwrap(), Event::Disconnected { .. }) {}
+    assert_eq!(begin.elapsed(), CLOSE_TIME);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_takes_what_is_written_is_alive() {
     let cut = Cut::default();
     let pair = Pair::over(&cut).await;
     let mut stream = pair.connection.open(PROTOCOL).await.unwrap();
-    cut.0.store(true, Ordering::SeqCst);
+    cut.set();
     let writing = async {
         tokio::time::sleep(CHECK_TIME / 2).await;
         stream.write_all(b"an upload that the question waits behind").await.unwrap();
@@ -146,7 +191,7 @@ async fn when_an_address_is_gone_connections_that_may_be_from_it_are_checked() {
     pair.dialer.state().registry.leave(gone);
     tokio::time::sleep(2 * PATIENT_CHECK_TIME).await;
     assert!(pair.connection.is_open());
-    cut.0.store(true, Ordering::SeqCst);
+    cut.set();
     pair.dialer.state().registry.leave(gone);
     pair.connection.closed().await;
 }

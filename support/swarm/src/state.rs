@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, ping};
 use tokio::sync::broadcast;
 
 use crate::address::{Scope, is_relayed};
@@ -103,6 +103,17 @@ impl State {
     pub(crate) fn tell(&self, event: Event) {
         // Nobody may listen.
         drop(self.events.send(event));
+    }
+
+    /// Notes the latency. A connection that has answered no ping is checked: the answer may only wait behind data, or TCP may not have noticed that the
+    /// peer is gone.
+    pub(crate) fn pinged(&self, event: &ping::Event) {
+        let Some(connection) = self.registry.get(event.connection) else { return };
+        match event.result {
+            Ok(latency) => connection.set_latency(latency),
+            Err(ping::Failure::Unsupported) => {}
+            Err(_) => self.registry.check(connection),
+        }
     }
 
     /// Peers in the local network that were found and not lost again.

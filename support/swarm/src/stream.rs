@@ -5,9 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
 
 use crate::streams::hosts::HostPlace;
@@ -52,7 +54,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.traffic.received.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        self.traffic.add_received(buf.filled().len() - before);
         result
     }
 }
@@ -61,7 +63,7 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.io).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = &result {
-            self.traffic.sent.fetch_add(*written as u64, Ordering::Relaxed);
+            self.traffic.add_sent(*written);
         }
         result
     }
@@ -75,9 +77,54 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Bytes that the streams of a connection carried.
-#[derive(Debug, Default)]
+/// Bytes that the streams of a connection carried, and when.
+#[derive(Debug)]
 pub(crate) struct Traffic {
-    pub(crate) received: AtomicU64,
-    pub(crate) sent: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+    begun: Instant,
+    /// Milliseconds between `begun` and the last byte.
+    last: AtomicU64,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self {
+            received: AtomicU64::default(),
+            sent: AtomicU64::default(),
+            begun: Instant::now(),
+            last: AtomicU64::default(),
+        }
+    }
+}
+
+impl Traffic {
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// When the last byte moved, or the connection began.
+    pub(crate) fn idle_since(&self) -> Instant {
+        self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn add_received(&self, bytes: usize) {
+        self.add(&self.received, bytes);
+    }
+
+    pub(crate) fn add_sent(&self, bytes: usize) {
+        self.add(&self.sent, bytes);
+    }
+
+    fn add(&self, counter: &AtomicU64, bytes: usize) {
+        if bytes > 0 {
+            counter.fetch_add(bytes as u64, Ordering::Relaxed);
+            let since = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.last.store(since, Ordering::Relaxed);
+        }
+    }
 }

@@ -9,8 +9,9 @@ use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::{ConnectedPoint, Endpoint};
 use multistream_select::{NegotiationError, Version, dialer_select_proto, listener_select_proto};
 
+use crate::closing::ClosedInTime;
 use crate::security::{Security, SecurityError};
-use crate::yamux::{Multiplexing, PROTOCOL};
+use crate::yamux::{Multiplexed, Multiplexing, PROTOCOL};
 
 /// The proposal of the last protocol is sent together with what follows, which saves a round trip.
 const VERSION: Version = Version::V1Lazy;
@@ -61,7 +62,7 @@ impl Upgrade {
         let (peer, connection) = self.security.connect(connection, protocol).await?;
         let handshake = began.elapsed();
         let (_, connection) = dialer_select_proto(connection, [PROTOCOL], VERSION).await?;
-        Ok((peer, StreamMuxerBox::new(self.multiplexing.dialer(connection, handshake))))
+        Ok((peer, boxed(self.multiplexing.dialer(connection, handshake))))
     }
 
     async fn listen<C>(self, connection: C) -> Result<(PeerId, StreamMuxerBox), UpgradeError>
@@ -73,6 +74,10 @@ impl Upgrade {
         let (peer, connection) = self.security.accept(connection, protocol).await?;
         let handshake = began.elapsed();
         let (_, connection) = listener_select_proto(connection, [PROTOCOL]).await?;
-        Ok((peer, StreamMuxerBox::new(self.multiplexing.listener(connection, handshake))))
+        Ok((peer, boxed(self.multiplexing.listener(connection, handshake))))
     }
+}
+
+fn boxed<C: AsyncRead + AsyncWrite + Send + Unpin + 'static>(muxer: Multiplexed<C>) -> StreamMuxerBox {
+    StreamMuxerBox::new(ClosedInTime::new(muxer))
 }

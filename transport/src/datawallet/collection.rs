@@ -189,6 +189,8 @@ impl Collection {
                     "isBackupDevice",
                     // The device asks with it for a certificate, `docs/peer-protocols.md`; published clients ignore both.
                     "peerCertificateRequest",
+                    // Where the device can be reached, if it stands in for others; published clients ignore it.
+                    "peerAddresses",
                 ],
             ),
             (Content, &[]),

@@ -2,7 +2,7 @@
 //! section 10). Who does not know it loads the file from the backbone.
 
 use libp2p_identity::PeerId;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::key;
 use crate::token::TokenContent;
@@ -13,8 +13,14 @@ pub const MAX_ADDRESSES: usize = 16;
 /// Bytes of the longest address.
 pub const MAX_ADDRESS_TEXT_LENGTH: usize = 256;
 
+/// Devices that a content names at the most. A reader takes so many.
+pub const MAX_DEVICES: usize = 4;
+
 /// The name of the member.
 const MEMBER: &str = "direct";
+
+/// The name of its member with further devices.
+const OTHERS: &str = "others";
 
 /// How to reach a node. Nothing of it is proven; the handshake proves the peer id, and the exchange of identities whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +31,15 @@ pub struct Direct {
     pub addresses: Vec<MultiaddrText>,
     /// Relays that connect to it.
     pub relays: Vec<MultiaddrText>,
+}
+
+/// The devices that a content names, the one that made the token first. Readers of before know that one only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectDevices {
+    /// Which one made it.
+    pub first: Direct,
+    /// Other devices of the same identity that may have the file.
+    pub others: Vec<Direct>,
 }
 
 /// The text of a multiaddr. Its form is checked by who dials it; this has only a bounded length and no white space or control
@@ -50,17 +65,19 @@ impl MultiaddrText {
 }
 
 impl Direct {
-    /// What a file token's content says; `None` if it says nothing, or nothing that can be used. Addresses that are none are
-    /// left out, so that later versions can write others.
+    /// What a file token's content says of the device that made it; see [`DirectDevices::of`].
     #[must_use]
     pub fn of(content: &TokenContent) -> Option<Self> {
-        let TokenContent::File { more, .. } = content else { return None };
-        let direct = more.get(MEMBER)?.as_object()?;
-        let peer_id: PeerId = direct.get("peer")?.as_str()?.parse().ok()?;
+        DirectDevices::of(content).map(|devices| devices.first)
+    }
+
+    /// `None` if it does not name a peer. Addresses that are none are left out, so that later versions can write others.
+    fn read(device: &Map<String, Value>) -> Option<Self> {
+        let peer_id: PeerId = device.get("peer")?.as_str()?.parse().ok()?;
         Some(Self {
             peer_id: key::peer_id(&peer_id.to_bytes())?,
-            addresses: read_addresses(direct, "addresses"),
-            relays: read_addresses(direct, "relays"),
+            addresses: read_addresses(device, "addresses"),
+            relays: read_addresses(device, "relays"),
         })
     }
 
@@ -70,16 +87,68 @@ impl Direct {
         !self.addresses.is_empty() || !self.relays.is_empty()
     }
 
-    /// Adds it to a file token's content, of other contents to none. What a reader would not take is left out.
+    fn to_json(&self) -> Map<String, Value> {
+        let texts = |addresses: &[MultiaddrText]| -> Value {
+            addresses.iter().take(MAX_ADDRESSES).map(|address| address.0.clone()).collect()
+        };
+        let mut device = Map::new();
+        device.insert("addresses".to_owned(), texts(&self.addresses));
+        device.insert("peer".to_owned(), self.peer_id.to_base58().into());
+        device.insert("relays".to_owned(), texts(&self.relays));
+        device
+    }
+}
+
+impl DirectDevices {
+    /// What a file token's content says; `None` if it says nothing, or nothing that can be used. Of the other devices the first usable ones are taken,
+    /// each once, so many that there are [`MAX_DEVICES`].
+    #[must_use]
+    pub fn of(content: &TokenContent) -> Option<Self> {
+        let TokenContent::File { more, .. } = content else { return None };
+        let direct = more.get(MEMBER)?.as_object()?;
+        let named = direct.get(OTHERS).and_then(Value::as_array).into_iter().flatten();
+        let others = named.filter_map(Value::as_object).filter_map(Direct::read);
+        Self::of_all(std::iter::once(Direct::read(direct)?).chain(others))
+    }
+
+    /// These devices, as far as a reader takes them; `None` if there are none.
+    pub fn of_all(devices: impl IntoIterator<Item = Direct>) -> Option<Self> {
+        let mut devices = devices.into_iter();
+        let mut taken = Self::from(devices.next()?);
+        devices.for_each(|device| taken.add(device));
+        Some(taken)
+    }
+
+    /// Adds a device, unless it is among them, or there are as many as a reader takes.
+    fn add(&mut self, device: Direct) {
+        let is_new = self.all().all(|known| known.peer_id != device.peer_id);
+        if is_new && self.others.len() + 1 < MAX_DEVICES {
+            self.others.push(device);
+        }
+    }
+
+    /// All of them, the first one first.
+    pub fn all(&self) -> impl Iterator<Item = &Direct> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Adds them to a file token's content, of other contents to none. What a reader would not take is left out.
     pub fn add_to(&self, content: &mut TokenContent) {
         if let TokenContent::File { more, .. } = content {
-            let texts = |addresses: &[MultiaddrText]| -> Vec<String> {
-                addresses.iter().take(MAX_ADDRESSES).map(|address| address.0.clone()).collect()
-            };
-            let (addresses, relays) = (texts(&self.addresses), texts(&self.relays));
-            let direct = json!({"addresses": addresses, "peer": self.peer_id.to_base58(), "relays": relays});
-            more.insert(MEMBER.to_owned(), direct);
+            let mut direct = self.first.to_json();
+            let others = self.others.iter().take(MAX_DEVICES - 1).map(Direct::to_json).map(Value::Object);
+            let others: Vec<_> = others.collect();
+            if !others.is_empty() {
+                direct.insert(OTHERS.to_owned(), others.into());
+            }
+            more.insert(MEMBER.to_owned(), direct.into());
         }
+    }
+}
+
+impl From<Direct> for DirectDevices {
+    fn from(first: Direct) -> Self {
+        Self { first, others: Vec::new() }
     }
 }
 
@@ -90,6 +159,8 @@ fn read_addresses(direct: &Map<String, Value>, name: &str) -> Vec<MultiaddrText>
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::crypto::SignatureKeypair;
     use crate::peer::PeerKey;
@@ -107,7 +178,7 @@ mod tests {
 
     fn reads_back(direct: &Direct) -> Option<Direct> {
         let mut content = TokenContent::parse(PLAIN).unwrap();
-        direct.add_to(&mut content);
+        DirectDevices::from(direct.clone()).add_to(&mut content);
         Direct::of(&TokenContent::parse(&content.to_text()).unwrap())
     }
 
@@ -117,6 +188,40 @@ mod tests {
             assert_eq!(reads_back(&direct(count)), Some(direct(count)));
         }
         assert_eq!(reads_back(&direct(MAX_ADDRESSES + 1)), Some(direct(MAX_ADDRESSES)));
+    }
+
+    fn device(seed: u8) -> Direct {
+        let peer_id = PeerKey::derive(&SignatureKeypair::from_seed(&[seed; 32])).peer_id();
+        Direct { peer_id, ..direct(usize::from(seed % 3)) }
+    }
+
+    #[test]
+    fn as_many_devices_are_read_as_a_reader_takes_each_once_and_the_first_one_by_readers_of_before() {
+        let devices = DirectDevices::of_all([1, 1, 2, 3, 2, 4, 5].map(device)).unwrap();
+        assert_eq!(devices.all().count(), MAX_DEVICES);
+        let mut content = TokenContent::parse(PLAIN).unwrap();
+        let others = [&devices.others[..], &devices.others[..]].concat();
+        DirectDevices { others, ..devices.clone() }.add_to(&mut content);
+        assert_eq!(DirectDevices::of(&TokenContent::parse(&content.to_text()).unwrap()), Some(devices));
+        assert_eq!(Direct::of(&content), Some(device(1)));
+        let TokenContent::File { more, .. } = &mut content else { unreachable!() };
+        let mut member = device(1).to_json();
+        let unusable = [Value::Null, Value::from("x"), Value::Object(Map::new())];
+        let repeated = [1, 2, 2, 3, 4, 5].map(|seed| Value::Object(device(seed).to_json()));
+        member.insert(OTHERS.to_owned(), unusable.into_iter().chain(repeated).collect());
+        more.insert(MEMBER.to_owned(), member.into());
+        let read = DirectDevices::of(&content).unwrap();
+        assert_eq!(read.others, [2, 3, 4].map(device));
+    }
+
+    proptest! {
+        #[test]
+        fn any_devices_come_back(seeds in proptest::collection::vec(any::<u8>(), 1..8)) {
+            let devices = DirectDevices::of_all(seeds.into_iter().map(device)).unwrap();
+            let mut content = TokenContent::parse(PLAIN).unwrap();
+            devices.add_to(&mut content);
+            prop_assert_eq!(DirectDevices::of(&TokenContent::parse(&content.to_text()).unwrap()), Some(devices));
+        }
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub use code::{
     InvalidCode, MAX_CODE_LIFETIME, MAX_EXCHANGES, MAX_NAMEPLATE, OfferState, ReceivedReference, TakenBy, WORD_COUNT,
 };
 pub use conversation::{Conversation, Now, Side, Turn};
-pub use direct::{Direct, MAX_ADDRESS_TEXT_LENGTH, MAX_ADDRESSES, MultiaddrText};
+pub use direct::{Direct, DirectDevices, MAX_ADDRESS_TEXT_LENGTH, MAX_ADDRESSES, MAX_DEVICES, MultiaddrText};
 pub use error::{PeerError, Refusal};
 pub use file::{
     ContentAnswer, ContentExpectation, ContentHeader, FILE_PROTOCOL, Fetch, FetchMetadata, Fetched, FileRequest,

@@ -1,6 +1,8 @@
-//! token-content.json
+//! token-content.json, content-direct.json
 
+use serde_json::Value;
 use transport::crypto::{Cipher, CryptoObject, SecretKey};
+use transport::peer::{Direct, DirectDevices, MultiaddrText};
 use transport::token::TokenContent;
 use transport::wire::bytes::from_base64url;
 
@@ -50,4 +52,35 @@ fn a_device_secret_matches_its_identity() {
     assert_eq!(secret.identity.check(), Ok(()));
     assert_eq!(secret.identity_private_key.unwrap().public_key(), secret.identity.public_key);
     assert_eq!(secret.identity.address.as_str(), vectors["fixtures"].text("address"));
+}
+
+#[test]
+fn a_content_names_the_devices_that_give_its_file() {
+    let texts = |device: &Value, name| -> Vec<MultiaddrText> {
+        device[name]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|text| MultiaddrText::new(text.as_str().unwrap()).unwrap())
+            .collect()
+    };
+    let device = |device: &Value| {
+        let (addresses, relays) = (texts(device, "addresses"), texts(device, "relays"));
+        Direct { peer_id: device.text("peer").parse().unwrap(), addresses, relays }
+    };
+    let vectors = load("content-direct");
+    for (list, is_written) in [("cases", true), ("alsoRead", false)] {
+        for case in vectors.list(list) {
+            let content = TokenContent::parse(case.text("content")).unwrap();
+            let devices = DirectDevices::of_all(case["devices"].as_array().unwrap().iter().map(device));
+            assert_eq!(DirectDevices::of(&content), devices, "{}", case.text("name"));
+            assert_eq!(Direct::of(&content), devices.as_ref().map(|devices| devices.first.clone()), "old readers");
+            assert_eq!(content.to_text(), case.text("content"), "nothing of it is lost");
+            if let Some(devices) = devices.filter(|_| is_written) {
+                let mut written = content.clone();
+                devices.add_to(&mut written);
+                assert_eq!(written.to_text(), case.text("content"), "{}", case.text("name"));
+            }
+        }
+    }
 }

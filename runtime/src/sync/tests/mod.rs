@@ -5,6 +5,7 @@ mod datawallet;
 mod events;
 mod hostile;
 mod onboarding;
+mod stand_ins;
 mod two_devices;
 mod worker;
 

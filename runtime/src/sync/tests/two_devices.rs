@@ -44,7 +44,7 @@ impl World {
     }
 
     /// Registers a device with the first one and onboards it.
-    async fn second_device(&self, first: &Core) -> Arc<Core> {
+    pub(super) async fn second_device(&self, first: &Core) -> Arc<Core> {
         let secret = self.register_device(first).await;
         let config = self.config("second");
         let store = Arc::new(store(&config.data_dir, true));

@@ -69,6 +69,19 @@ impl Registry {
         self.lock().values().filter(|connection| connection.is_open()).cloned().collect()
     }
 
+    pub(crate) fn enter(&self, connection: Connection) {
+        self.lock().insert(connection.id(), connection);
+    }
+
+    pub(crate) fn remove(&self, id: ConnectionId) {
+        self.lock().remove(&id);
+    }
+
+    /// The open ones of one peer.
+    pub(crate) fn of_peer(&self, peer: &PeerId) -> Vec<Connection> {
+        self.all().into_iter().filter(|connection| connection.peer() == *peer).collect()
+    }
+
     /// An address of this host is gone: connections from it are closed, and those that may be from it are checked. Else they would be noticed late,
     /// because what is sent to such an address is not refused.
     pub(crate) fn leave(self: &Arc<Self>, gone: IpAddr) {
@@ -83,13 +96,13 @@ impl Registry {
 
     /// Has the connections to a relay checked.
     pub(crate) fn check_relay(self: &Arc<Self>, relay: PeerId) {
-        for connection in self.all().into_iter().filter(|connection| connection.peer() == relay) {
+        for connection in self.of_peer(&relay) {
             self.check(connection);
         }
     }
 
     /// Has a connection checked that nobody waits for. If it leads to a relay, what goes through that is a sign of life.
-    fn check(self: &Arc<Self>, connection: Connection) {
+    pub(crate) fn check(self: &Arc<Self>, connection: Connection) {
         let registry = Arc::clone(self);
         // It ends within a fixed time, and for each connection there is one at a time.
         drop(tokio::spawn(async move { connection.check_patiently(|| registry.carried_over(&connection)).await }));
@@ -218,11 +231,11 @@ impl NetworkBehaviour for Behaviour {
         match event {
             FromSwarm::ConnectionEstablished(ConnectionEstablished { connection_id: id, .. }) => {
                 if let Some(connection) = self.starting.remove(&id) {
-                    self.registry.lock().insert(id, connection);
+                    self.registry.enter(connection);
                 }
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { connection_id: id, .. }) => {
-                self.registry.lock().remove(&id);
+                self.registry.remove(id);
             }
             FromSwarm::DialFailure(DialFailure { connection_id: id, .. })
             | FromSwarm::ListenFailure(ListenFailure { connection_id: id, .. }) => {
@@ -259,8 +272,6 @@ impl NetworkBehaviour for Behaviour {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use tokio::time::{Duration, Instant};
 
     use super::*;
@@ -270,7 +281,7 @@ mod tests {
     fn connect(registry: &Registry, number: usize, peer: PeerId, address: &str) -> (Connection, HandlerEnd) {
         let (id, address) = (ConnectionId::new_unchecked(number), address.parse().unwrap());
         let (connection, end) = Connection::new(id, peer, Role::Dialer, &address, None, PathKind::Direct);
-        registry.lock().insert(id, connection.clone());
+        registry.enter(connection.clone());
         (connection, end)
     }
 
@@ -285,8 +296,8 @@ mod tests {
             registry.check_relay(relay);
             tokio::time::sleep(PATIENT_CHECK_TIME - Duration::from_millis(1)).await;
             assert!(connection.is_open());
-            end.traffic.received.fetch_add(u64::from(carries), Ordering::Relaxed);
-            registry.lock().remove(&ended.id());
+            end.traffic.add_received(usize::from(carries));
+            registry.remove(ended.id());
             tokio::time::sleep(Duration::from_millis(2)).await;
             assert_eq!(connection.is_open(), carries);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use swarm::{ConnectError, Connection, Limits, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::*;
 
@@ -184,19 +184,96 @@ async fn own_streams_of_a_connection_wait_at_their_bound() {
 
 #[tokio::test]
 async fn connections_of_one_peer() {
-    let limits = Limits { connections_per_peer: 2, ..Limits::default() };
-    let (alice, inbound) = start(limited(1, &[TCP], limits)).await;
+    for listen in [TCP, QUIC] {
+        let limits = Limits { connections_per_peer: 2, ..Limits::default() };
+        let (alice, inbound) = start(limited(1, &[listen], limits)).await;
+        echo(inbound);
+        // Three processes with the key of one peer.
+        let (first, _keep) = start(config(2, &[])).await;
+        let (second, _keep) = start(config(2, &[])).await;
+        let (third, _keep) = start(config(2, &[])).await;
+        let (other, _keep) = start(config(3, &[])).await;
+        let of_other = connect(&other, &alice).await;
+        let of_first = connect(&first, &alice).await;
+        let used = soon(hold(&of_first)).await.expect("it fits");
+        let of_second = connect(&second, &alice).await;
+        let mut of_each = [of_first, of_second];
+        for connection in &of_each {
+            soon(ask(connection, b"x")).await.expect("it fits");
+        }
+        assert_eq!(alice.refused().replaced, 0);
+        // In place of the first one, which has been idle for longer.
+        of_each[0] = connect(&third, &alice).await;
+        drop(used);
+        for connection in &of_each {
+            soon(ask(connection, b"x")).await.expect("it stays");
+        }
+        soon(ask(&of_other, b"x")).await.expect("another peer stays");
+        let refused = alice.refused();
+        assert_eq!((refused.connections, refused.replaced), (0, 1));
+        assert_eq!(alice.connections().len(), 3);
+    }
+}
+
+/// Carries connections to a port until it is cut: then nothing arrives any more, and nobody is told.
+struct Line {
+    port: u16,
+    cut: tokio::sync::watch::Sender<bool>,
+}
+
+impl Line {
+    async fn to(far: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (cut, is_cut) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut is_cut = is_cut.clone();
+                tokio::spawn(async move {
+                    let mut far = TcpStream::connect(("127.0.0.1", far)).await.unwrap();
+                    let until_cut = async { drop(is_cut.wait_for(|is_cut| *is_cut).await) };
+                    let is_cut = tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => false,
+                        () = until_cut => true,
+                    };
+                    if is_cut {
+                        // Both ends stay open until the test ends.
+                        std::future::pending::<()>().await;
+                    }
+                });
+            }
+        });
+        Self { port, cut }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_whose_connections_have_died_silently_is_served() {
+    let (alice, inbound) = start(config(1, &[TCP])).await;
     echo(inbound);
-    // Three processes with the key of one peer.
-    let (first, _keep) = start(config(2, &[])).await;
-    let (second, _keep) = start(config(2, &[])).await;
-    let (third, _keep) = start(config(2, &[])).await;
-    let (other, _keep) = start(config(3, &[])).await;
-    soon(ask(&connect(&first, &alice).await, b"x")).await.expect("it fits");
-    soon(ask(&connect(&second, &alice).await, b"x")).await.expect("it fits");
-    soon(connect(&third, &alice).await.closed()).await;
-    assert_eq!(alice.refused().connections, 1);
-    soon(ask(&connect(&other, &alice).await, b"x")).await.expect("another peer fits");
+    let line = Line::to(port(&alice.listen_addresses()[0])).await;
+    let most = Limits::default().connections_per_peer;
+    let mut died = Vec::new();
+    for _ in 0..most {
+        let bob = start(config(2, &[])).await;
+        let address = format!("/ip4/127.0.0.1/tcp/{}", line.port).parse().unwrap();
+        let connection = soon(bob.0.connect(alice.local_peer(), vec![address])).await.unwrap();
+        let stream = soon(hold(&connection)).await.expect("it fits");
+        died.push((bob, connection, stream));
+    }
+    line.cut.send_replace(true);
+    let mut served = Vec::new();
+    for _ in 0..most {
+        let bob = start(config(2, &[])).await;
+        let connection = connect(&bob.0, &alice).await;
+        soon(ask(&connection, b"x")).await.expect("it is served");
+        served.push((bob, connection));
+    }
+    let refused = alice.refused();
+    assert_eq!((refused.connections, refused.replaced), (0, most as u64));
+    for (_, connection) in &served {
+        soon(ask(connection, b"x")).await.expect("only dead ones were replaced");
+    }
 }
 
 #[tokio::test]
