@@ -178,8 +178,8 @@ mod tests {
     use listener::Source;
 
     use super::super::identities::{self, IdentityRecord, Status};
-    use super::super::tokens::Asking;
     use super::super::token_uses::Purpose;
+    use super::super::tokens::Asking;
     use super::*;
     use crate::config::Config;
     use crate::error::StoreError;
