@@ -175,7 +175,12 @@ impl Session for JournalSession {
             };
             let notifications = std::mem::take(&mut changes.notifications);
             let receivers = self.journal.notifications.clone();
+            let releases_early = changes.releases_early;
             let submitted = self.submit(changes, admission, basis)?;
+            if releases_early {
+                // Whoever waits for the locks goes on in this thread, and submits before this one may flush in it.
+                tokio::task::yield_now().await;
+            }
             match notifications.is_empty() {
                 true => Ok(submitted.done().await?),
                 false => send_after(submitted, notifications, receivers).await,
@@ -287,6 +292,22 @@ mod tests {
         assert!(futures_util::poll!(&mut waiting).is_pending(), "the lock is kept until the commit is durable");
         last.done().await.unwrap();
         assert_eq!(waiting.await.0, Some(vec![3]));
+    }
+
+    /// Otherwise each of them would wait for the whole flush of the one before, because the same thread makes that.
+    #[tokio::test]
+    async fn whoever_waits_for_a_lock_that_is_released_early_is_in_the_flush_of_its_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = open(dir.path()).await.unwrap().records;
+        let use_once = async |value: u8| {
+            let mut session = records.begin();
+            session.lock(LockSpace::Records, &["a"]).await.unwrap();
+            session.latest(b"a").await.unwrap();
+            let writes = [(b"a".to_vec(), Some(vec![value]))].into();
+            session.commit(Changes { writes, releases_early: true, ..Changes::default() }).await.unwrap();
+            records.get(b"a").await.unwrap()
+        };
+        assert_eq!(tokio::join!(use_once(1), use_once(2)), (Some(vec![2]), Some(vec![2])));
     }
 
     #[tokio::test]
