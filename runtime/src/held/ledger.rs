@@ -124,12 +124,11 @@ pub(super) async fn end_claim(
             ended.map_err(|failure| not_counted(id, &failure))
         }
         Some(Allocator::Node) => {
-            let (claim, now) = (claim.clone(), caller.now());
-            let entry = Entry::hold(core, id).await;
-            let ended = entry.change_uses(move |token, view, batch| {
+            let now = caller.now();
+            let ended = Entry::changed(&core.store, id, |token, view, batch| {
                 let mut uses = HeldToken::uses(view, token.id)?;
                 let before = uses.clone();
-                let ended = uses.end(&claim, end, now);
+                let ended = uses.end(claim, end, now);
                 if uses != before {
                     HeldToken::put_uses(batch, token.id, &uses)?;
                 }
