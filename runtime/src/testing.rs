@@ -72,7 +72,7 @@ pub async fn remember_file_tokens(
                 };
                 token::add(view, &mut batch, &mut edit, &token)?;
             }
-            edit.finish(&mut batch)?;
+            edit.finish(view, &mut batch)?;
             Ok::<_, StorageError>((batch, ()))
         };
         core.store.change(add).await?;

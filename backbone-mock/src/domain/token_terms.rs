@@ -72,9 +72,9 @@ impl NewTerms {
 
 /// The terms of an own token, and how often it was used.
 pub(crate) async fn read(core: &Core, caller: &Caller, id: &TokenId) -> Result<TokenTerms, Refusal> {
-    let (mut transaction, token) = own(core, caller, id).await?;
-    let record = token_uses::load(&mut transaction, id).await?;
-    transaction.commit_early().await?;
+    // Under the lock, so that both are of the same change.
+    let (transaction, token) = own(core, caller, id).await?;
+    let record = token_uses::stored(&transaction, id).await?;
     Ok(to_wire(core, &token, &record))
 }
 
@@ -107,12 +107,12 @@ pub(crate) async fn change(
 /// Revokes an own token: from now on nobody else can read it. It stays until it would have gone.
 pub(crate) async fn revoke(core: &Core, caller: &Caller, id: &TokenId) -> Result<TokenTerms, Refusal> {
     let (mut transaction, mut token) = own(core, caller, id).await?;
-    let record = token_uses::load(&mut transaction, id).await?;
+    let record = token_uses::stored(&transaction, id).await?;
     if token.revoked_at.is_none() {
         token.revoked_at = Some(core.now());
         transaction.put(&tokens::key(id), &token)?;
+        transaction.commit().await?;
     }
-    transaction.commit().await?;
     Ok(to_wire(core, &token, &record))
 }
 
@@ -171,4 +171,60 @@ fn to_wire(core: &Core, token: &TokenRecord, record: &UsesRecord) -> TokenTerms 
 /// Reads a member that is there, be it `null`; for `deserialize_with`, beside `default` for what is missing.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use listener::Source;
+
+    use super::super::identities::{self, IdentityRecord, Status};
+    use super::super::token_uses::Purpose;
+    use super::super::tokens::Asking;
+    use super::*;
+    use crate::config::Config;
+    use crate::error::StoreError;
+    use crate::secrets::new_id;
+
+    async fn creator(core: &Core) -> Caller {
+        let address: transport::wire::Address = format!("did:e:localhost:dids:{:022x}", 1).parse().unwrap();
+        let identity = IdentityRecord {
+            address: address.clone(),
+            public_key: ByteText(vec![1; 32]),
+            created_at: core.now(),
+            client_id: "client".to_owned(),
+            identity_version: 1,
+            status: Status::Active,
+            last_used: None,
+        };
+        let mut transaction = core.store.begin();
+        transaction.put(&identities::identity_key(&address), &identity).unwrap();
+        transaction.commit().await.unwrap();
+        Caller { address, device: new_id() }
+    }
+
+    /// A token with one use.
+    async fn token(core: &Core, creator: &Caller) -> TokenId {
+        let content = Some(ByteText(b"content".to_vec()));
+        let new = NewToken { content, expires_at: Timestamp::NEVER, for_identity: None, password: None };
+        let terms = NewTerms { max_uses: Some(1), ..NewTerms::default() };
+        let who = Asking { caller: Some(creator), source: Source::Loopback };
+        tokens::create_with(core, who, new, terms).await.unwrap().id
+    }
+
+    #[tokio::test]
+    async fn what_stores_nothing_is_answered_although_nothing_can_be_stored() {
+        let core = Core::in_memory(Config::new("").with_client("client", "secret")).await;
+        let creator = creator(&core).await;
+        let [valid, revoked] = [token(&core, &creator).await, token(&core, &creator).await];
+        let before = revoke(&core, &creator, &revoked).await.unwrap();
+        core.store.close().await.unwrap();
+        assert_eq!(read(&core, &creator, &valid).await.unwrap().max_uses, Some(1));
+        assert_eq!(revoke(&core, &creator, &revoked).await.unwrap().revoked_at, before.revoked_at);
+        let stopped = revoke(&core, &creator, &valid).await;
+        assert!(matches!(stopped, Err(Refusal::Store(StoreError::Stopped(_)))));
+        let anybody = Asking { caller: None, source: Source::Loopback };
+        assert!(tokens::read(&core, anybody, &valid, None, Purpose::Look).await.is_ok());
+        let stopped = tokens::read(&core, anybody, &valid, None, Purpose::Read).await;
+        assert!(matches!(stopped, Err(Refusal::Store(StoreError::Stopped(_)))));
+    }
 }

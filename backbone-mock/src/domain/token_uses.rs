@@ -2,7 +2,7 @@
 //!
 //! Many use one token at the same time, so a use [releases the lock of the token early](Transaction::commit_early): the next one is decided by
 //! what this one has left, and one flush makes both durable. Nobody is answered by what may be lost: whatever was
-//! decided by uses, refusals too, waits for a commit.
+//! decided by what others have left, refusals too, waits for a commit. What only shows uses shows those on disk.
 
 use serde::{Deserialize, Serialize};
 use transport::access::{UnknownClaim, Uses, Verdict};
@@ -60,8 +60,7 @@ pub(super) async fn granted(granted: Granted<'_>, purpose: Purpose<'_>, is_room:
     let used = match purpose {
         Purpose::Look if !is_counted => return Ok(token),
         Purpose::Look => {
-            let is_left = load(&mut transaction, &token.id).await?.uses.remaining(now) != Some(0);
-            transaction.commit_early().await?;
+            let is_left = stored(&transaction, &token.id).await?.uses.remaining(now) != Some(0);
             return if is_left { Ok(token) } else { Err(not_found()) };
         }
         Purpose::Read if !is_counted => None,
@@ -184,6 +183,12 @@ pub(super) fn delete(transaction: &mut Transaction<'_>, id: &TokenId) {
 /// Uses of a token whose lock the transaction holds. It commits before anything is answered by them.
 pub(super) async fn load(transaction: &mut Transaction<'_>, id: &TokenId) -> Result<UsesRecord, StoreError> {
     Ok(transaction.latest(&key(id)).await?.unwrap_or_default())
+}
+
+/// Uses as they are on disk, of a token whose lock the transaction holds: to show them, which needs no commit. No use may be decided by
+/// them, because others may have been decided since.
+pub(super) async fn stored(transaction: &Transaction<'_>, id: &TokenId) -> Result<UsesRecord, StoreError> {
+    Ok(transaction.get(&key(id)).await?.unwrap_or_default())
 }
 
 pub(super) fn key(id: &TokenId) -> Key<UsesRecord> {

@@ -165,7 +165,8 @@ pub(crate) trait Session: Send + Sync {
     /// The session holds what it held before, or more; all of it ends with the session.
     fn lock<'a>(&'a mut self, space: LockSpace, names: &'a [&'a str]) -> Pending<'a, ()>;
 
-    /// Reads the record under a key, as the commits left it that held the same lock and released it early.
+    /// Reads the record under a key, as the commits left it that held the same lock and released it early. After this, the session locks
+    /// nothing more: it may already have the place in which it commits, and whoever holds a lock may wait for that.
     fn latest<'a>(&'a mut self, key: &'a [u8]) -> Pending<'a, Option<Vec<u8>>>;
 
     /// Makes changes durable, then visible, then releases the locks, unless that happens early.

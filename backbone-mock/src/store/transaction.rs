@@ -19,6 +19,7 @@ use crate::quota::Amounts;
 pub(crate) struct Transaction<'s> {
     store: &'s Store,
     session: Box<dyn Session>,
+    /// The last space that was locked, or is not locked any more.
     locked: Option<LockSpace>,
     changes: Changes,
     charges: Charges,
@@ -74,7 +75,11 @@ impl<'s> Transaction<'s> {
     pub(crate) async fn latest<R: DeserializeOwned>(&mut self, key: &Key<R>) -> Result<Option<R>, StoreError> {
         match self.changes.writes.contains_key(key.bytes()) {
             true => self.get(key).await,
-            false => self.session.latest(key.bytes()).await?.map(|bytes| key.decode(&bytes)).transpose(),
+            false => {
+                // Nothing is locked after this, see `Session::latest`.
+                self.locked = Some(LockSpace::Identities);
+                self.session.latest(key.bytes()).await?.map(|bytes| key.decode(&bytes)).transpose()
+            }
         }
     }
 

@@ -102,7 +102,7 @@ impl StorageFacade {
                 settings,
             };
             edit.add_bucket(view, &mut batch, &bucket)?;
-            edit.finish(&mut batch)?;
+            edit.finish(view, &mut batch)?;
             Ok((batch, bucket))
         };
         Ok(self.node.core.store.change(create).await?.to_dto(0))
@@ -160,7 +160,7 @@ impl StorageFacade {
             let bucket = access::visible(Caller::Key, records::bucket(view, id.as_str())?)?;
             let (mut batch, mut edit) = (Batch::new(), records::Edit::default());
             edit.remove_bucket(view, &mut batch, &bucket)?;
-            edit.finish(&mut batch)?;
+            edit.finish(view, &mut batch)?;
             Ok::<_, StorageError>((batch, ()))
         };
         self.node.core.store.change(remove).await?;

@@ -158,7 +158,7 @@ impl StorageFacade {
             };
             token::add(view, &mut batch, &mut edit, &token)?;
             let key = TokenKey::stored_or_new(view, &mut batch)?;
-            edit.finish(&mut batch)?;
+            edit.finish(view, &mut batch)?;
             Ok::<_, StorageError>((batch, (token, key)))
         };
         let (token, key) = core.store.change(create).await?;
@@ -369,7 +369,7 @@ impl StorageFacade {
                     count += 1;
                 }
             }
-            edit.finish(&mut batch)?;
+            edit.finish(view, &mut batch)?;
             Ok::<_, StorageError>((batch, count))
         };
         self.node.core.store.change(remove).await

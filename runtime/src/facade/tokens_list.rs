@@ -490,7 +490,7 @@ mod tests {
                 let (mut batch, mut edit) = (Batch::new(), records::Edit::default());
                 let bucket = records::bucket(view, BUCKET)?.unwrap();
                 edit.remove_bucket(view, &mut batch, &bucket)?;
-                edit.finish(&mut batch)?;
+                edit.finish(view, &mut batch)?;
                 Ok::<_, StoreError>((batch, ()))
             };
             world.node.core.store.change(remove).await.unwrap();

@@ -124,12 +124,11 @@ pub(super) async fn end_claim(
             ended.map_err(|failure| not_counted(id, &failure))
         }
         Some(Allocator::Node) => {
-            let (claim, now) = (claim.clone(), caller.now());
-            let entry = Entry::hold(core, id).await;
-            let ended = entry.change_uses(move |token, view, batch| {
+            let now = caller.now();
+            let ended = Entry::changed(&core.store, id, |token, view, batch| {
                 let mut uses = HeldToken::uses(view, token.id)?;
                 let before = uses.clone();
-                let ended = uses.end(&claim, end, now);
+                let ended = uses.end(claim, end, now);
                 if uses != before {
                     HeldToken::put_uses(batch, token.id, &uses)?;
                 }
@@ -239,7 +238,7 @@ async fn judge(
     }
     if let Some(claim) = found.claim_here(caller).filter(|_| is_granted) {
         let reader = caller.address().filter(|_| verdict == Verdict::ShowAndAllocate);
-        let used = entry.use_once(claim.clone(), reader.cloned(), caller.now()).await?;
+        let used = entry.use_once(claim, reader, caller.now()).await?;
         return Ok(used.map(|()| found.token));
     }
     let ledger = NodeLedger { core, entry, token: &found.token, caller };
@@ -322,8 +321,8 @@ impl Entry {
         joined(&mut stored).await
     }
 
-    /// The same for uses and nothing else. No attempt is judged by them, and each change of them reads what those before it leave: so the
-    /// lock ends here, and those who use one token at the same time wait for one flush.
+    /// The same for uses, and for who has loaded the token by them. Each change of these reads what those before it leave: so the lock
+    /// ends here, and those who use one token at the same time wait for one flush. Until then a new reader is judged as one who is not known.
     async fn change_uses<T>(
         self,
         change: impl FnOnce(Stored<'_>, &View<'_>, &mut Batch) -> Result<T, StoreError>,
@@ -351,27 +350,26 @@ impl Entry {
     /// nor for the next range of a content that is being read.
     async fn use_once(
         self,
-        claim: ClaimId,
-        reader: Option<Address>,
+        claim: &ClaimId,
+        reader: Option<&Address>,
         now: Timestamp,
     ) -> Result<Result<(), Refusal>, StoreError> {
-        let has_reader = reader.is_some();
-        let use_once = move |token: Stored<'_>, view: &View<'_>, batch: &mut Batch| {
+        let use_once = |token: Stored<'_>, view: &View<'_>, batch: &mut Batch| {
             let mut uses = HeldToken::uses(view, token.id)?;
-            if !uses.is_read_lately(&claim, now) {
-                if let Err(error) = uses.read(&claim, now) {
+            if !uses.is_read_lately(claim, now) {
+                if let Err(error) = uses.read(claim, now) {
                     return Ok(Err(error));
                 }
                 HeldToken::put_uses(batch, token.id, &uses)?;
             }
-            reader.map_or(Ok(()), |reader| allocate(token, view, batch, &reader)).map(Ok)
+            reader.map_or(Ok(()), |reader| allocate(token, view, batch, reader)).map(Ok)
         };
-        let used = if has_reader { self.change(use_once).await? } else { self.change_uses(use_once).await? };
+        let used = self.change_uses(use_once).await?;
         Ok(used.map_or(Err(Refusal::NotFound), |used| Ok(used?)))
     }
 }
 
-/// Remembers a reader. One for whom there is no room gets the token without that.
+/// Remembers a reader, unless another use of it already does. One for whom there is no room gets the token without that.
 fn allocate(
     Stored { id, token }: Stored<'_>,
     view: &View<'_>,
@@ -379,7 +377,7 @@ fn allocate(
     reader: &Address,
 ) -> Result<(), StoreError> {
     let ledger = HeldToken::ledger(view, id)?;
-    if ledger.readers >= MAX_READERS {
+    if ledger.readers >= MAX_READERS || token.is_read_by(view, id, reader)? {
         return Ok(());
     }
     token.put_reader(batch, id, reader)?;

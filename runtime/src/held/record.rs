@@ -436,7 +436,7 @@ impl<'a, 'b> Edit<'a, 'b> {
         if self.is_changed {
             self.batch.put_value(COUNT, &self.count)?;
         }
-        self.entries.finish(self.batch)
+        self.entries.finish(self.view, self.batch)
     }
 
     /// Those tokens of an order that expire first and are not removed.

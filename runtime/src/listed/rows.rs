@@ -251,21 +251,21 @@ impl Rows {
         }
         let mut selecting = Selecting::new(search, cursor)?;
         let is_complete = match search.is_decided_by(attribute) && !selecting.selection.may_refuse() {
-            true => self.by_labels(search, direction, cursor, &mut selecting).map(|()| true)?,
+            true => self.by_labels(search, direction, cursor, &mut selecting)?,
             false => self.by_rows_of_labels(search, direction, &mut selecting)?,
         };
         Ok(is_complete.then(|| selecting.finish()))
     }
 
     /// Looks at one row of each label, and at those that may be on the page: they come from its beginning on, so that no further one is on
-    /// it once it is full.
+    /// it once it is full. Says whether the labels were few enough for that.
     fn by_labels<'r>(
         &'r self,
         search: &Search,
         direction: Direction,
         cursor: Option<&Row>,
         selecting: &mut Selecting<'_, &'r Row>,
-    ) -> Result<(), SelectionError> {
+    ) -> Result<bool, SelectionError> {
         let side = search.list.cursor.as_ref().map(|cursor| cursor.side);
         let direction = if side == Some(Side::Before) { opposite(direction) } else { direction };
         let [ahead, behind] = match cursor {
@@ -275,6 +275,8 @@ impl Rows {
         let rows = ahead.map(|row| (row, true)).chain(behind.map(|row| (row, false)));
         let mut last: Option<&Labelled> = None;
         let (mut matches, mut is_full) = (None, false);
+        // Without a filter no row is read to know whether it matches.
+        let (mut judged, most) = (0, search.has_filter().then_some(self.rows.len() / SCATTERED_PART));
         for (labelled, is_ahead) in rows {
             if last.replace(labelled).is_none_or(|last| !last.has_label_of(labelled)) {
                 (matches, is_full) = (None, selecting.selection.is_full());
@@ -285,7 +287,13 @@ impl Rows {
             let row = self.at(labelled.slot());
             let is_match = match matches {
                 Some(known) => known,
-                None => *matches.insert(selecting.selection.matches(&selecting.seen(row))?),
+                None => {
+                    judged += 1;
+                    if most.is_some_and(|most| judged > most) {
+                        return Ok(false);
+                    }
+                    *matches.insert(selecting.selection.matches(&selecting.seen(row))?)
+                }
             };
             match is_match {
                 false => {}
@@ -294,7 +302,7 @@ impl Rows {
                 true => selecting.selection.count(),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Looks at rows one by one, until further ones change nothing. Says whether that was soon enough.
@@ -742,6 +750,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn labels_are_judged_one_by_one_only_if_they_are_few() {
+        let is_by_labels = |labels: u64, queries: &[Query]| {
+            let mut rows = Rows::default();
+            for number in 0..80 {
+                rows.put(Row { label: Some(format!("for {}", number % labels).into()), ..row(number) });
+            }
+            let queries: Vec<String> = queries.iter().map(Query::to_string).collect();
+            let search = Search::parse(&queries, true, at(NOW), 0).unwrap();
+            rows.labelled(&search, &search.list.filter.plan(), None).unwrap().is_some()
+        };
+        let (part, order) = (Query::condition(Method::Contains, "label", ["none"]), Query::order_asc("label"));
+        assert!(is_by_labels(10, &[part.clone(), order.clone()]));
+        assert!(!is_by_labels(11, &[part, order.clone()]));
+        assert!(is_by_labels(80, &[order]), "nothing is judged");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a list asks for: of tokens of both kinds, or of those on files in buckets in the words of `/v1`.
 
-use query::{Direction, List, NullBesideCursor, Order, Paging};
+use query::{Direction, Filter, List, NullBesideCursor, Order, Paging};
 use transport::wire::Timestamp;
 
 use super::Scope;
@@ -130,6 +130,11 @@ impl Search {
             Of::BucketFiles { words, .. } => !words.is_empty(),
         };
         !has_words && self.list.filter.is_about(attribute)
+    }
+
+    /// Whether rows have to be looked at to know which are on the list.
+    pub(super) fn has_filter(&self) -> bool {
+        !matches!(&self.list.filter, Filter::All(filters) if filters.is_empty())
     }
 
     /// Whether the list has only tokens on files in buckets, in the order of their numbers.

@@ -156,7 +156,7 @@ impl EntryOf {
                 entry
             }
         };
-        edit.finish(batch)?;
+        edit.finish(view, batch)?;
         Ok(entry)
     }
 }

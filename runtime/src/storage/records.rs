@@ -219,6 +219,8 @@ pub(crate) struct Edit {
     forgotten: BTreeSet<u64>,
     /// Numbers of files that are removed already.
     removed: BTreeSet<u64>,
+    /// Numbers of tokens that are removed although they cannot be read.
+    unreadable_tokens: BTreeSet<u64>,
 }
 
 impl Edit {
@@ -272,6 +274,14 @@ impl Edit {
     pub(crate) fn remove_tokens(&mut self, view: &View<'_>, count: u64) -> Result<()> {
         let state = self.state(view)?;
         state.tokens = state.tokens.saturating_sub(count);
+        Ok(())
+    }
+
+    /// Removes a token that cannot be read, with the end of the changes.
+    pub(crate) fn remove_unreadable_token(&mut self, view: &View<'_>, number: u64) -> Result<()> {
+        if self.unreadable_tokens.insert(number) {
+            self.remove_tokens(view, 1)?;
+        }
         Ok(())
     }
 
@@ -399,7 +409,10 @@ impl Edit {
     }
 
     /// Ends the changes.
-    pub(crate) fn finish(self, batch: &mut Batch) -> Result<()> {
+    pub(crate) fn finish(self, view: &View<'_>, batch: &mut Batch) -> Result<()> {
+        if !self.unreadable_tokens.is_empty() {
+            token::remove_unreadable(view, batch, &self.unreadable_tokens)?;
+        }
         if let Some(state) = self.state {
             batch.put_value(STATE, &state)?;
         }
@@ -451,7 +464,7 @@ mod tests {
         let build = |view: &View<'_>| {
             let (mut edit, mut batch) = (Edit::default(), Batch::new());
             change(&mut edit, view, &mut batch)?;
-            edit.finish(&mut batch)?;
+            edit.finish(view, &mut batch)?;
             Ok::<_, StorageError>((batch, ()))
         };
         match store.change(build).await {

@@ -349,7 +349,7 @@ fn admit(
     upload.add(range.index(), now);
     Edit::put_upload(&mut batch, file.number, &upload)?;
     Edit::put_part(&mut batch, file.number, range.index(), part.record())?;
-    edit.finish(&mut batch)?;
+    edit.finish(view, &mut batch)?;
     part.keep();
     let count = upload.count();
     Ok((batch, Admitted::Added(file, count)))
@@ -451,7 +451,7 @@ async fn remove_entry_if(
         let parts = records::parts(view, file.number)?;
         let mut edit = Edit::default();
         edit.remove_file(view, &mut batch, &file)?;
-        edit.finish(&mut batch)?;
+        edit.finish(view, &mut batch)?;
         Ok::<_, StorageError>((batch, parts))
     };
     let parts = core.store.change(remove).await?;

@@ -76,7 +76,7 @@ impl Journal {
     }
 
     fn begin(self: &Arc<Self>) -> JournalSession {
-        JournalSession { journal: self.clone(), guards: Vec::new(), basis: None }
+        JournalSession { journal: self.clone(), guards: Vec::new(), admitted: None }
     }
 }
 
@@ -134,8 +134,15 @@ impl Records for JournalRecords {
 struct JournalSession {
     journal: Arc<Journal>,
     guards: Vec<Guard>,
-    /// When it read first what commits left that may not be durable yet.
-    basis: Option<Basis>,
+    /// Since it read first what commits left that may not be durable yet.
+    admitted: Option<Admitted>,
+}
+
+/// The place of a commit, and since when nothing may be refused that it is built on. The place comes first: while a commit waits for one,
+/// others come and go, and each that is refused would refuse it too.
+struct Admitted {
+    admission: Admission,
+    basis: Basis,
 }
 
 impl Session for JournalSession {
@@ -147,16 +154,33 @@ impl Session for JournalSession {
     }
 
     fn latest<'a>(&'a mut self, key: &'a [u8]) -> Pending<'a, Option<Vec<u8>>> {
-        let basis = *self.basis.get_or_insert_with(|| self.journal.records.basis());
-        ready(self.journal.records.latest_since(basis).get(key).map_err(Into::into))
+        Box::pin(async move {
+            let records = &self.journal.records;
+            let basis = match &self.admitted {
+                Some(admitted) => admitted.basis,
+                None => {
+                    let admission = records.admit().await;
+                    self.admitted.insert(Admitted { admission, basis: records.basis() }).basis
+                }
+            };
+            Ok(records.latest_since(basis).get(key)?)
+        })
     }
 
-    fn commit(self: Box<Self>, mut changes: Changes) -> Pending<'static, ()> {
+    fn commit(mut self: Box<Self>, mut changes: Changes) -> Pending<'static, ()> {
         Box::pin(async move {
-            let admission = self.journal.records.admit().await;
+            let (admission, basis) = match self.admitted.take() {
+                Some(Admitted { admission, basis }) => (admission, Some(basis)),
+                None => (self.journal.records.admit().await, None),
+            };
             let notifications = std::mem::take(&mut changes.notifications);
             let receivers = self.journal.notifications.clone();
-            let submitted = self.submit(changes, admission)?;
+            let releases_early = changes.releases_early;
+            let submitted = self.submit(changes, admission, basis)?;
+            if releases_early {
+                // Whoever waits for the locks goes on in this thread, and submits before this one may flush in it.
+                tokio::task::yield_now().await;
+            }
             match notifications.is_empty() {
                 true => Ok(submitted.done().await?),
                 false => send_after(submitted, notifications, receivers).await,
@@ -181,8 +205,8 @@ async fn send_after(
 
 impl JournalSession {
     /// Submits changes. Guards that are released early go when this returns: the order of the commit is decided then.
-    fn submit(self, changes: Changes, admission: Admission) -> Result<Submitted, StoreError> {
-        let Self { journal, guards, basis } = self;
+    fn submit(self, changes: Changes, admission: Admission, basis: Option<Basis>) -> Result<Submitted, StoreError> {
+        let Self { journal, guards, admitted: _ } = self;
         let Changes { writes, updates, claims, releases_early, notifications: _ } = changes;
         let mut commit = Commit::new();
         for (key, value) in &writes {
@@ -245,7 +269,8 @@ mod tests {
         let before = session.latest(b"a").await.unwrap();
         let writes = [(b"a".to_vec(), Some(vec![value]))].into();
         let changes = Changes { writes, releases_early, ..Changes::default() };
-        (before, session.submit(changes, journal.records.admit().await).unwrap())
+        let Admitted { admission, basis } = session.admitted.take().unwrap();
+        (before, session.submit(changes, admission, Some(basis)).unwrap())
     }
 
     #[tokio::test]
@@ -267,6 +292,42 @@ mod tests {
         assert!(futures_util::poll!(&mut waiting).is_pending(), "the lock is kept until the commit is durable");
         last.done().await.unwrap();
         assert_eq!(waiting.await.0, Some(vec![3]));
+    }
+
+    /// Otherwise each of them would wait for the whole flush of the one before, because the same thread makes that.
+    #[tokio::test]
+    async fn whoever_waits_for_a_lock_that_is_released_early_is_in_the_flush_of_its_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = open(dir.path()).await.unwrap().records;
+        let use_once = async |value: u8| {
+            let mut session = records.begin();
+            session.lock(LockSpace::Records, &["a"]).await.unwrap();
+            session.latest(b"a").await.unwrap();
+            let writes = [(b"a".to_vec(), Some(vec![value]))].into();
+            session.commit(Changes { writes, releases_early: true, ..Changes::default() }).await.unwrap();
+            records.get(b"a").await.unwrap()
+        };
+        assert_eq!(tokio::join!(use_once(1), use_once(2)), (Some(vec![2]), Some(vec![2])));
+    }
+
+    #[tokio::test]
+    async fn what_a_commit_is_built_on_is_read_once_it_is_admitted() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DirectoryLock::take(dir.path(), LOCK_FILE).unwrap();
+        let records = open::open(dir.path()).unwrap().records;
+        let journal = Arc::new(Journal::new(records, Arc::default(), lock));
+        let mut others = Vec::new();
+        for _ in 0..durable::MAX_PENDING_COMMITS {
+            others.push(journal.records.admit().await);
+        }
+        let mut session = Box::new(journal.begin());
+        session.lock(LockSpace::Records, &["a"]).await.unwrap();
+        assert!(futures_util::poll!(session.latest(b"a")).is_pending(), "others are refused meanwhile");
+        others.pop();
+        session.latest(b"a").await.unwrap();
+        let writes = [(b"a".to_vec(), Some(vec![1]))].into();
+        session.commit(Changes { writes, ..Changes::default() }).await.unwrap();
+        assert_eq!(journal.records.get(b"a").unwrap(), Some(vec![1]));
     }
 
     #[test]

@@ -188,6 +188,21 @@ async fn of_64_claimants_at_a_time_one_gets_the_only_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_identity_with_several_uses_at_a_time_is_one_reader() {
+    World::run(async |world| {
+        world.is_reachable();
+        let (_directory, token) = world.shared_directly(limited(64)).await;
+        let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+        let claims: [ClaimId; 64] = claims();
+        let uses = claims.iter().map(|claim| world.claim(&token.id, &reader, claim, None));
+        assert!(join_all(uses).await.iter().all(Result::is_ok));
+        assert_eq!(world.ledger(&token).readers, 1);
+        assert_eq!(world.counts(&token.id), (0, 64, Some(0)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_use_that_the_backbone_allocates_is_counted_there_before_anything_is_given() {
     World::run(async |world| {
         let token = world.limited_at_the_backbone(CreateTokenForFile::default(), 2).await;

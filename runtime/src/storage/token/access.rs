@@ -162,7 +162,7 @@ async fn remove_over(core: &Core, numbers: &[u64], now: Timestamp) -> Result<usi
                 count += 1;
             }
         }
-        edit.finish(&mut batch)?;
+        edit.finish(view, &mut batch)?;
         Ok::<_, StoreError>((batch, count))
     };
     core.store.change(remove).await

@@ -33,8 +33,8 @@ pub(crate) use self::claim::{claim, commit, pay};
 pub use self::judge::TokenRefusal;
 pub(crate) use self::judge::{Facts, judge};
 pub(crate) use self::record::{
-    TOKENS, TokenRecord, access_of, add, at, find, of_bucket, of_file, presented, put, remove, remove_of_file, to_dto,
-    uses_of,
+    TOKENS, TokenRecord, access_of, add, at, find, of_bucket, of_file, presented, put, remove, remove_of_file,
+    remove_unreadable, to_dto, uses_of,
 };
 pub(crate) use self::secret::TokenKey;
 pub use self::secret::{MAX_SECRET, PresentedToken};

@@ -21,6 +21,7 @@ use super::terms::Terms;
 use super::{MAX_TOKENS, MAX_TOKENS_OF_FILE};
 use crate::core::{TokenAccess, TokenAccesses};
 use crate::dto::{FileToken, FileTokenStatus};
+use crate::logging::short;
 use crate::storage::records::{Edit, FileEntry, bucket_at};
 use crate::storage::{StorageError, StorageId, StorageResult};
 use crate::store::{Batch, StoreError, View, token_values};
@@ -73,9 +74,16 @@ pub(crate) fn at(view: &View<'_>, number: u64) -> Result<Option<TokenRecord>> {
     view.value(&numbered(TOKENS, number))
 }
 
-/// The token with an id.
+/// The token with an id. One whose number cannot be read is unknown: the entry may be what is left of a token that was removed.
 pub(crate) fn find(view: &View<'_>, id: &str) -> Result<Option<TokenRecord>> {
-    let Some(number) = view.value::<u64>(&format!("{TOKEN_ID}{id}"))? else { return Ok(None) };
+    let number = match view.value::<u64>(&format!("{TOKEN_ID}{id}")) {
+        Err(error) if error.is_damaged() => {
+            warn!(token = short(&id), %error, "the number of a file token cannot be read; it is answered as unknown");
+            return Ok(None);
+        }
+        number => number?,
+    };
+    let Some(number) = number else { return Ok(None) };
     let Some(token) = at(view, number)? else { return Ok(None) };
     Ok(bucket_at(view, token.bucket)?.map(|_| token))
 }
@@ -144,13 +152,12 @@ pub(crate) fn remove(view: &View<'_>, batch: &mut Batch, edit: &mut Edit, token:
 /// Removes all tokens of a file, also those that cannot be read: they would keep the file.
 pub(crate) fn remove_of_file(view: &View<'_>, batch: &mut Batch, edit: &mut Edit, file: &FileEntry) -> Result<()> {
     let of_file = of_file(file.bucket, file.number);
-    let mut unreadable = BTreeSet::new();
     for name in view.value_names(&of_file, &of_file, usize::MAX)? {
         let Ok(number) = u64::from_str_radix(&name[of_file.len()..], 16) else { continue };
         match at(view, number) {
             Err(error) if error.is_damaged() => {
                 warn!(number, %error, "a file token that cannot be read is removed with its file");
-                unreadable.insert(number);
+                edit.remove_unreadable_token(view, number)?;
                 batch.remove_value(&name);
             }
             token => {
@@ -160,12 +167,12 @@ pub(crate) fn remove_of_file(view: &View<'_>, batch: &mut Batch, edit: &mut Edit
             }
         }
     }
-    if unreadable.is_empty() { Ok(()) } else { remove_unreadable(view, batch, edit, &unreadable) }
+    Ok(())
 }
 
-/// Removes tokens whose ids are not known. The names with the ids are all looked at to find those of them, once for all.
-fn remove_unreadable(view: &View<'_>, batch: &mut Batch, edit: &mut Edit, numbers: &BTreeSet<u64>) -> Result<()> {
-    edit.remove_tokens(view, numbers.len() as u64)?;
+/// Removes tokens whose ids are not known. The names with the ids are all looked at to find those of them, once for all. One whose value
+/// cannot be read stays, and leads nowhere: [`find`].
+pub(crate) fn remove_unreadable(view: &View<'_>, batch: &mut Batch, numbers: &BTreeSet<u64>) -> Result<()> {
     for name in view.value_names(TOKEN_ID, TOKEN_ID, usize::MAX)? {
         match view.value(&name) {
             Ok(Some(number)) if numbers.contains(&number) => _ = batch.remove_value(&name),

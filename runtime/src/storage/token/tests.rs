@@ -85,7 +85,7 @@ impl World {
                     &record::TokenRecord { id, number, file, ..template.clone() },
                 )?;
             }
-            edit.finish(&mut batch)?;
+            edit.finish(view, &mut batch)?;
             Ok::<_, StorageError>((batch, ()))
         };
         self.node.core.store.change(fill).await.unwrap();
@@ -215,7 +215,7 @@ async fn tokens_go_with_their_file_and_bucket_and_a_new_file_inherits_none() {
             let (mut batch, mut edit) = (Batch::new(), Edit::default());
             let bucket = records::bucket(view, BUCKET)?.unwrap();
             edit.remove_bucket(view, &mut batch, &bucket)?;
-            edit.finish(&mut batch)?;
+            edit.finish(view, &mut batch)?;
             Ok::<_, StorageError>((batch, ()))
         };
         world.node.core.store.change(remove).await.unwrap();
@@ -243,7 +243,7 @@ async fn tokens_are_taken_up_to_their_bounds() {
             let (mut batch, mut edit) = (Batch::new(), Edit::default());
             let left = MAX_TOKENS - edit.tokens(view)?;
             edit.add_tokens(view, left - 1)?;
-            edit.finish(&mut batch)?;
+            edit.finish(view, &mut batch)?;
             Ok::<_, StorageError>((batch, ()))
         };
         world.node.core.store.change(crowd).await.unwrap();
@@ -533,22 +533,27 @@ async fn a_damaged_token_goes_with_its_file_and_keeps_no_use_of_others_from_bein
         let world = world(directory.path()).await;
         let (damaged, other) =
             (world.token(FileTokenRequest::default()).await, world.token(FileTokenRequest::default()).await);
+        let request = FileTokenRequest::default();
+        let elsewhere = world.storage.create_file_token(Caller::Key, BUCKET, "g", request).await.unwrap();
         let core = &world.node.core;
-        for token in [&damaged, &other] {
+        for token in [&damaged, &other, &elsewhere] {
             access::note_use(core, &stored(&world, token), ContentUse::View, 1, true).unwrap();
         }
         let mut batch = Batch::new();
-        batch.put_value(&format!("StorageToken/{:016x}", damaged.sequence), &"not what is there").unwrap();
+        for token in [&damaged, &elsewhere] {
+            batch.put_value(&format!("StorageToken/{:016x}", token.sequence), &"not what is there").unwrap();
+        }
         core.store.commit(batch).await.unwrap();
         access::flush(core).await.unwrap();
         assert!(core.token_accesses.all().is_empty(), "nobody tries again for ever");
         assert!(record::access_of(&core.store.view(), other.sequence).unwrap().is_some());
         let remove = |view: &View<'_>| {
             let bucket = records::bucket(view, BUCKET)?.unwrap();
-            let file = records::file(view, bucket.number, "f")?.unwrap();
             let (mut batch, mut edit) = (Batch::new(), Edit::default());
-            edit.remove_file(view, &mut batch, &file)?;
-            edit.finish(&mut batch)?;
+            for id in ["f", "g"] {
+                edit.remove_file(view, &mut batch, &records::file(view, bucket.number, id)?.unwrap())?;
+            }
+            edit.finish(view, &mut batch)?;
             Ok::<_, StorageError>((batch, ()))
         };
         core.store.change(remove).await.unwrap();
@@ -560,6 +565,22 @@ async fn a_damaged_token_goes_with_its_file_and_keeps_no_use_of_others_from_bein
         }
         assert_eq!(Edit::default().tokens(&view).unwrap(), 0);
         assert_eq!(world.listed().await, []);
+    })))
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_whose_id_leads_to_nothing_readable_is_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let token = world.token(FileTokenRequest::default()).await;
+        let mut batch = Batch::new();
+        batch.put_value(&format!("StorageTokenId/{}", token.id.as_str()), &"not a number").unwrap();
+        world.node.core.store.commit(batch).await.unwrap();
+        assert!(matches!(world.storage.file_token(token.id.as_str()), Err(StorageError::TokenNotFound)));
+        assert_eq!(world.told(&token, Counting::Unclaimed).await, Some(TokenRefusal::Invalid));
+        assert_eq!(world.storage.delete_file_tokens(&[token.id]).await.unwrap(), 0);
     })))
     .await;
 }
