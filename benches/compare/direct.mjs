@@ -1,7 +1,7 @@
 // Transfers a file directly from one program to another on loopback, with enlace and with other programs, alternating, and prints their
 // rates side by side, with what a connection without encryption and files carries. Then what enlace needs for it: time and memory.
 //
-//   ENLACE_BIN=target/release/enlace node benches/compare/direct.mjs [--mib 1024] [--rounds 3] [--json]
+//   ENLACE_BIN=target/release/enlace node benches/compare/direct.mjs [--mib 1024] [--rounds 3] [--only PATTERN] [--json]
 //
 // Time is that of the processors, per GiB, at both ends: it depends less than the rate on what else runs. Of the memory, what the peak
 // has beside the pages of files (its program, mostly) stands in parentheses.
@@ -12,7 +12,7 @@
 //
 // "ready" is the time from the start of the sending program until a receiver can begin; the rate counts from the start of the
 // receiving program to its end. Through the far line, a proxy with a round trip of 60 ms, all goes over TCP. Each figure is the median
-// over the rounds; the best one is printed beside it.
+// over the rounds; the best one is printed beside it. `--only` leaves out transfers whose place and name do not match, and what comes after them.
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
@@ -33,6 +33,7 @@ const { values: options } = parseArgs({
     options: {
         mib: { type: "string", default: "1024" },
         rounds: { type: "string", default: "3" },
+        only: { type: "string" },
         json: { type: "boolean", default: false },
     },
 });
@@ -61,12 +62,13 @@ try {
     const plain = path.join(dir, "plain.bin");
     await fill(plain, mib);
     const wanted = await hash(plain);
-    const sides = await programs(plain);
+    const only = options.only && new RegExp(options.only);
+    const sides = (await programs(plain)).filter(({ where, name }) => !only || only.test(`${where}, ${name}`));
     const results = new Map(sides.map((side) => [side, { ready: [], rate: [], memory: [], own: [], cpu: [] }]));
     for (let round = 0; round < rounds; round++) {
         for (const side of round % 2 ? sides.toReversed() : sides) await once(side, results.get(side), wanted);
     }
-    const needs = [...(await firstBytes(plain)), ...(await idleMemory())];
+    const needs = only ? [] : [...(await firstBytes(plain)), ...(await idleMemory())];
     print(sides, results, needs);
 } finally {
     for (const stop of servers.reverse()) await stop();
@@ -103,9 +105,10 @@ function ours(plain, listen, roundTripMs) {
             return { sharing, line, reference: redirected(reference, tcpPort(peer.addresses), line.port) };
         },
         async receive({ sharing, line, reference }, result) {
-            const receiving = measured(binary(), ["receive", reference, "--max-size", "1T", "--output", again, ...identity("receiver")]);
-            const { path: by, paths } = JSON.parse(await receiving.out);
-            if (by !== "lan" || paths?.length > 1) throw new Error(`it came by ${by} ${JSON.stringify(paths)}`);
+            // As a person does it: with --json it computes the SHA-256 of the file, too.
+            const receiving = measured(binary(), ["receive", reference, "--max-size", "1T", "--output", again, "--data-dir", path.join(dir, "receiver")]);
+            const by = /^Path +(.*)$/m.exec(await receiving.out)?.[1];
+            if (by !== "direct (lan)") throw new Error(`it came by ${by}`);
             if (line && line.carried < mib * MIB) throw new Error(`only ${line.carried} bytes came through the far line`);
             note(result, usage(sharing.pid), receiving.peak());
             return again;
@@ -247,8 +250,10 @@ async function firstBytes(plain) {
     const sharing = await start(["share", plain, "--direct-only", "--no-mdns", ...listen, "--listen", "127.0.0.1:0", ...identity("sender")]);
     const cold = async (who) => {
         const began = performance.now();
-        const child = spawn(binary(), ["receive", sharing.announced.reference, "--max-size", "1T", "--output", "-", ...identity(who)], { stdio: ["ignore", "pipe", "ignore"] });
-        await new Promise((resolve, reject) => child.stdout.once("data", resolve).once("end", () => reject(new Error("nothing came"))));
+        const child = spawn(binary(), ["receive", sharing.announced.reference, "--max-size", "1T", "--output", "-", ...identity(who)], { stdio: ["ignore", "pipe", "pipe"] });
+        let talk = "";
+        child.stderr.on("data", (piece) => (talk = (talk + piece).slice(-8192)));
+        await new Promise((resolve, reject) => child.stdout.once("data", resolve).once("end", () => reject(new Error(`nothing came: ${talk}`))));
         const took = performance.now() - began;
         child.stdout.destroy();
         await ended(child, "SIGKILL");

@@ -161,6 +161,11 @@ impl ProgressOutput {
         }
     }
 
+    /// Whether the result is for scripts.
+    pub(crate) fn is_json(&self) -> bool {
+        self.lines.is_some()
+    }
+
     /// Names a step that has a length.
     pub(crate) fn step(&self, name: &'static str, total: Option<u64>) {
         self.name(name);

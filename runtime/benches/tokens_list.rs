@@ -198,7 +198,18 @@ fn file_tokens_of_one_status_by_expiry(bencher: Bencher<'_, '_>) {
     measure_file_tokens(bencher, None, &[active, query("orderAsc", "expire", &[]), limit()]);
 }
 
-/// No index helps: all rows are looked at.
+#[divan::bench(sample_count = 500, sample_size = 1)]
+fn file_tokens_in_the_order_of_labels(bencher: Bencher<'_, '_>) {
+    measure_file_tokens(bencher, None, &[query("orderAsc", "label", &[]), limit()]);
+}
+
+#[divan::bench(sample_count = 500, sample_size = 1)]
+fn file_tokens_of_one_status_by_label(bencher: Bencher<'_, '_>) {
+    let active = query("equal", "status", &[json!("active")]);
+    measure_file_tokens(bencher, None, &[active, query("orderAsc", "label", &[]), limit()]);
+}
+
+/// The filter is about labels: it looks at one row of each.
 #[divan::bench(sample_count = 500, sample_size = 1)]
 fn file_tokens_by_label(bencher: Bencher<'_, '_>) {
     let part = query("contains", "label", &[json!("99")]);

@@ -1,15 +1,14 @@
 //! For benchmarks and tests: puts a node into a state that takes minutes to reach otherwise. With the feature `testing`.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use transport::crypto::SecretKey;
 use transport::wire::{Timestamp, TokenId};
 
 use crate::Result;
 use crate::core::Core;
 use crate::dto::JsonText;
+use crate::facade::List;
 use crate::facade::list::Page;
-use crate::facade::{List, Ownership};
-use crate::query::{FILES, Query, TOKENS};
 use crate::runtime::Runtime;
 use crate::storage::token::{self, TokenKey, TokenRecord as FileTokenRecord};
 use crate::storage::{FileTokenRequest, StorageError, StorageId, StorageResult, records};
@@ -18,19 +17,6 @@ use crate::token::{TokenJson, TokenRecord};
 
 /// Tokens per commit.
 const AT_ONCE: usize = 1000;
-
-/// Whether the filter language finds an object among files, and among tokens.
-///
-/// # Errors
-/// What lists of files say of the parameters, or what lists of tokens say.
-pub fn query_matches(parameters: &[(String, String)], object: &Map<String, Value>) -> Result<bool> {
-    let matches = |fields| Ok(Query::parse(fields, parameters, Ownership::Any)?.matches(object));
-    match (matches(FILES), matches(TOKENS)) {
-        (Ok(file), Ok(token)) => Ok(file || token),
-        (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
-        (Err(error), Err(_)) => Err(error),
-    }
-}
 
 /// Stores own tokens with these contents and expiries, as if the node had created them. No backbone knows them, and they are
 /// not pushed to other devices.

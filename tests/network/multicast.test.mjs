@@ -12,8 +12,8 @@ import { skipReason } from "./lib/requirement.mjs";
 
 const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), "..", "..");
 const CHECKS = [
-    ["enlace-swarm", ["--test", "network"], "discovery::a_peer_of_the_local_network_is_found_and_dialled_without_configuration"],
-    ["enlace-runtime", ["--lib"], "peer::tests::codes::who_offers_a_code_is_found_in_the_local_network_without_any_setting"],
+    ["support/swarm", ["--test", "network"], "discovery::a_peer_of_the_local_network_is_found_and_dialled_without_configuration"],
+    ["runtime", ["--lib"], "peer::tests::codes::who_offers_a_code_is_found_in_the_local_network_without_any_setting"],
 ];
 const skip = skipReason();
 
@@ -28,13 +28,14 @@ before(() => {
 });
 after(() => network?.close());
 
-for (const [name, target, check] of CHECKS) {
+for (const [folder, target, check] of CHECKS) {
     test(`${check.split("::").at(-1).replaceAll("_", " ")}`, { skip }, () => {
-        // Built outside, where the network is that of the machine.
-        const build = ["test", "--locked", "--no-run", "--message-format=json", "--package", name, ...target];
+        // Built outside, where the network is that of the machine; for the whole workspace, as `cargo test --workspace` did before.
+        const build = ["test", "--locked", "--no-run", "--message-format=json", "--workspace", ...target];
         const built = execFileSync("cargo", build, { cwd: ROOT, encoding: "utf8", maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "inherit"] });
         const messages = built.split("\n").filter(Boolean).map((line) => JSON.parse(line));
-        const { executable } = messages.findLast(({ reason, executable, profile }) => reason === "compiler-artifact" && executable && profile.test);
+        const manifest = path.join(ROOT, folder, "Cargo.toml");
+        const { executable } = messages.find((message) => message.manifest_path === manifest && message.executable && message.profile.test);
         const said = host.run("env", "ENLACE_MULTICAST=required", executable, "--exact", check);
         assert.match(said, /1 passed; 0 failed/);
     });

@@ -38,18 +38,30 @@ fn find_or_build() -> PathBuf {
     let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
     let program = profile.join(format!("enlace{}", std::env::consts::EXE_SUFFIX));
     if !is_current(&program) {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "enlace", "--bin", "enlace"])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-            .status()
-            .expect("cargo runs");
-        assert!(status.success() && program.exists(), "{} is missing and cannot be built", program.display());
+        build(profile.file_name().expect("a profile has a name"));
+        assert!(program.exists(), "{} is missing", program.display());
     }
     program
 }
 
-/// Whether no source is newer than the program. Beside it cargo says what it was made from.
+/// Builds the program as `cargo test --workspace` does for the tests of its package, which leaves nothing to do after that.
+fn build(directory: &OsStr) {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["test", "--quiet", "--no-run", "--workspace", "--test", "cmd"]);
+    if directory != "debug" {
+        build.arg("--profile").arg(directory);
+    }
+    build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    // What cargo says to this test of its package. Build scripts of others watch these names, and would run again.
+    let is_of_package = |name: &str| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|start| name.starts_with(start));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_package)) {
+        build.env_remove(name);
+    }
+    assert!(build.status().expect("cargo runs").success(), "the program cannot be built");
+}
+
+/// Whether no source is newer than the program. Beside it `cargo build` says what it was made from; `cargo test` does not.
 fn is_current(program: &Path) -> bool {
     let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let (Some(built), Ok(rule)) = (changed(program), std::fs::read_to_string(program.with_extension("d"))) else {

@@ -4,7 +4,7 @@ use runtime::dto;
 use runtime::storage::{BucketRequest, Compression};
 
 use super::arguments::{Arguments, invalid};
-use super::list::ListRequest;
+use super::list;
 use super::model::{Bucket, BucketList};
 use super::{NAME, NEW_ID, parameter};
 use crate::call::Call;
@@ -69,10 +69,8 @@ pub(super) async fn create(mut call: Call<()>) -> Result<Reply, Problem> {
 
 /// `GET storage/buckets`
 pub(super) async fn list(call: Call<()>) -> Result<Reply, Problem> {
-    let request = ListRequest::of::<dto::Bucket>(&call)?;
-    let storage = call.runtime().storage();
-    let (buckets, total) = request.page(storage.buckets(), move |id| storage.bucket(id).ok()).await?;
-    Ok(Reply::ok(&BucketList { total, buckets: buckets.into_iter().map(Into::into).collect() }))
+    let found = call.runtime().storage().find_buckets(list::find::<dto::Bucket>(&call)?).await?;
+    Ok(Reply::ok(&BucketList { total: found.total, buckets: found.records.into_iter().map(Into::into).collect() }))
 }
 
 /// `GET storage/buckets/{bucketId}`

@@ -4,7 +4,7 @@ use runtime::dto;
 use runtime::facade::FileChange;
 
 use super::arguments::Arguments;
-use super::list::ListRequest;
+use super::list;
 use super::model::{File, FileList};
 use super::{NAME, caller, parameter};
 use crate::call::Call;
@@ -22,12 +22,9 @@ pub(super) fn update_shape() -> Object {
 
 /// `GET storage/buckets/{bucketId}/files`
 pub(super) async fn list(call: Call<()>) -> Result<Reply, Problem> {
-    let request = ListRequest::of::<dto::BucketFile>(&call)?;
-    let (storage, caller, bucket) = (call.runtime().storage(), caller(&call), parameter(&call, 0));
-    let files = storage.bucket_files(caller, bucket)?;
-    let bucket = bucket.to_owned();
-    let (files, total) = request.page(files, move |id| storage.bucket_file(caller, &bucket, id).ok()).await?;
-    Ok(Reply::ok(&FileList { total, files: files.into_iter().map(Into::into).collect() }))
+    let find = list::find::<dto::BucketFile>(&call)?;
+    let found = call.runtime().storage().find_bucket_files(caller(&call), parameter(&call, 0), find).await?;
+    Ok(Reply::ok(&FileList { total: found.total, files: found.records.into_iter().map(Into::into).collect() }))
 }
 
 /// `GET storage/buckets/{bucketId}/files/{fileId}`

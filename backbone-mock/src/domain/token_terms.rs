@@ -72,8 +72,9 @@ impl NewTerms {
 
 /// The terms of an own token, and how often it was used.
 pub(crate) async fn read(core: &Core, caller: &Caller, id: &TokenId) -> Result<TokenTerms, Refusal> {
-    let (transaction, token) = own(core, caller, id).await?;
-    let record = token_uses::load(&transaction, id).await?;
+    let (mut transaction, token) = own(core, caller, id).await?;
+    let record = token_uses::load(&mut transaction, id).await?;
+    transaction.commit_early().await?;
     Ok(to_wire(core, &token, &record))
 }
 
@@ -85,7 +86,7 @@ pub(crate) async fn change(
     change: TermsChange,
 ) -> Result<TokenTerms, Refusal> {
     let (mut transaction, mut token) = own(core, caller, id).await?;
-    let mut record = token_uses::load(&transaction, id).await?;
+    let mut record = token_uses::load(&mut transaction, id).await?;
     if let Some(expires_at) = change.expires_at {
         transaction.delete(&tokens::expiry_key(&token));
         token.expires_at = allowed_expiry(core, caller, &token, expires_at).await?;
@@ -106,12 +107,12 @@ pub(crate) async fn change(
 /// Revokes an own token: from now on nobody else can read it. It stays until it would have gone.
 pub(crate) async fn revoke(core: &Core, caller: &Caller, id: &TokenId) -> Result<TokenTerms, Refusal> {
     let (mut transaction, mut token) = own(core, caller, id).await?;
-    let record = token_uses::load(&transaction, id).await?;
+    let record = token_uses::load(&mut transaction, id).await?;
     if token.revoked_at.is_none() {
         token.revoked_at = Some(core.now());
         transaction.put(&tokens::key(id), &token)?;
-        transaction.commit().await?;
     }
+    transaction.commit().await?;
     Ok(to_wire(core, &token, &record))
 }
 

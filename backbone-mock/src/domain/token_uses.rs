@@ -1,4 +1,8 @@
 //! Counted uses of tokens. A use is a claim, or a read of the published protocol, which counts at once.
+//!
+//! Many use one token at the same time, so a use [releases the lock of the token early](Transaction::commit_early): the next one is decided by
+//! what this one has left, and one flush makes both durable. Nobody is answered by what may be lost: whatever was
+//! decided by uses, refusals too, waits for a commit.
 
 use serde::{Deserialize, Serialize};
 use transport::access::{UnknownClaim, Uses, Verdict};
@@ -52,31 +56,54 @@ pub(super) async fn granted(granted: Granted<'_>, purpose: Purpose<'_>, is_room:
     if let Purpose::Claimed(_) = purpose {
         check_usable(core, &token)?;
     }
-    let is_counted = token.is_counted && !is_exempt;
-    let is_used = match purpose {
-        Purpose::Read => is_counted,
-        Purpose::Claimed(_) => true,
+    let (is_counted, now) = (token.is_counted && !is_exempt, core.now());
+    let used = match purpose {
+        Purpose::Look if !is_counted => return Ok(token),
         Purpose::Look => {
-            let is_left = !is_counted || load(&transaction, &token.id).await?.uses.remaining(core.now()) != Some(0);
+            let is_left = load(&mut transaction, &token.id).await?.uses.remaining(now) != Some(0);
+            transaction.commit_early().await?;
             return if is_left { Ok(token) } else { Err(not_found()) };
         }
-    };
-    if is_used {
-        let (mut record, now) = (load(&transaction, &token.id).await?, core.now());
-        match purpose {
-            Purpose::Claimed(claim) => _ = record.uses.read(claim, now)?,
-            // The published clients know of no limit: for them the token is gone.
-            _ => record.uses.take(now).map_err(|_| not_found())?,
+        Purpose::Read if !is_counted => None,
+        // The published clients know of no limit: for them the token is gone.
+        Purpose::Read => {
+            Some(take(&mut transaction, &token.id, now, |uses| uses.take(now).map_err(|_| not_found())).await?)
         }
-        record.last_read_at = Some(now);
-        transaction.put(&key(&token.id), &record)?;
-    }
-    match reader.filter(|_| is_room) {
-        Some(reader) => token_ledger::allocate(core, transaction, &token.id, reader).await?,
-        None if is_used => transaction.commit().await?,
-        None => {}
+        Purpose::Claimed(claim) => {
+            let read = |uses: &mut Uses| uses.read(claim, now).map(drop).map_err(Refusal::from);
+            Some(take(&mut transaction, &token.id, now, read).await?)
+        }
+    };
+    match (used, reader.filter(|_| is_room)) {
+        (Some(Err(refusal)), _) => return refused(transaction, refusal).await,
+        // Not early: an allocation is not read as uses are.
+        (_, Some(reader)) => token_ledger::allocate(core, transaction, &token.id, reader).await?,
+        (Some(Ok(())), None) => transaction.commit_early().await?,
+        (None, None) => {}
     }
     Ok(token)
+}
+
+/// Writes a use under which content is sent, if there is one.
+async fn take(
+    transaction: &mut Transaction<'_>,
+    id: &TokenId,
+    now: Timestamp,
+    take: impl FnOnce(&mut Uses) -> Result<(), Refusal>,
+) -> Result<Result<(), Refusal>, StoreError> {
+    let mut record = load(transaction, id).await?;
+    let taken = take(&mut record.uses);
+    if taken.is_ok() {
+        record.last_read_at = Some(now);
+        transaction.put(&key(id), &record)?;
+    }
+    Ok(taken)
+}
+
+/// Refuses by what a transaction has read of uses, once that is durable.
+async fn refused<T>(transaction: Transaction<'_>, refusal: Refusal) -> Result<T, Refusal> {
+    transaction.commit_early().await?;
+    Err(refusal)
 }
 
 /// Leases a use, or renews it if it was read. Sends nothing, so it leaves no allocation.
@@ -90,10 +117,13 @@ pub(crate) async fn claim(
     let Granted { mut transaction, token, .. } = tokens::judge(core, who, id, password).await?;
     tokens::admit_claim(core, who, &token)?;
     check_usable(core, &token)?;
-    let mut record = load(&transaction, id).await?;
-    let lease = record.uses.claim(claim, core.now())?;
+    let mut record = load(&mut transaction, id).await?;
+    let lease = match record.uses.claim(claim, core.now()) {
+        Ok(lease) => lease,
+        Err(refusal) => return refused(transaction, refusal.into()).await,
+    };
     transaction.put(&key(id), &record)?;
-    transaction.commit().await?;
+    transaction.commit_early().await?;
     Ok(Claim { id: claim.clone(), lease_ends_at: lease.ends_at, remaining: lease.remaining })
 }
 
@@ -125,15 +155,17 @@ async fn end(
     if tokens::attempt(core, &token, who.caller, false, None).is_withheld() {
         return Err(not_found());
     }
-    let mut record = load(&transaction, id).await?;
+    let mut record = load(&mut transaction, id).await?;
     let before = record.clone();
-    // An unknown claim is answered like an unknown token: whoever guesses learns nothing.
-    end(&mut record.uses, core.now()).map_err(|UnknownClaim| not_found())?;
+    if let Err(UnknownClaim) = end(&mut record.uses, core.now()) {
+        // Answered like an unknown token: whoever guesses learns nothing.
+        return refused(transaction, not_found()).await;
+    }
     if record != before {
         transaction.put(&key(id), &record)?;
-        transaction.commit().await?;
     }
-    Ok(())
+    // Also if it had ended before: that may not be durable yet.
+    Ok(transaction.commit_early().await?)
 }
 
 /// Uses whose receivers have not told that they have everything.
@@ -149,8 +181,9 @@ pub(super) fn delete(transaction: &mut Transaction<'_>, id: &TokenId) {
     transaction.delete(&key(id));
 }
 
-pub(super) async fn load(transaction: &Transaction<'_>, id: &TokenId) -> Result<UsesRecord, StoreError> {
-    Ok(transaction.get(&key(id)).await?.unwrap_or_default())
+/// Uses of a token whose lock the transaction holds. It commits before anything is answered by them.
+pub(super) async fn load(transaction: &mut Transaction<'_>, id: &TokenId) -> Result<UsesRecord, StoreError> {
+    Ok(transaction.latest(&key(id)).await?.unwrap_or_default())
 }
 
 pub(super) fn key(id: &TokenId) -> Key<UsesRecord> {

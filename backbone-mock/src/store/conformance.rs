@@ -75,6 +75,7 @@ macro_rules! implementations {
                 a_cancelled_waiter_does_not_block_others
                 sessions_that_hold_locks_can_read
                 updates_are_exact_without_a_lock
+                nothing_is_lost_of_what_releases_its_lock_early
                 commits_that_nobody_waits_for_are_decided_when_their_locks_are_free
                 a_commit_that_was_never_polled_has_no_effect
                 long_keys_of_any_bytes_are_kept

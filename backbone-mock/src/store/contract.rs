@@ -26,11 +26,15 @@
 //!   [`Session::lock`] at most once for each space, in the order of the spaces.
 //! - **Released.** Locks end when their session is dropped, or when its commit has taken effect or was refused; whoever gets
 //!   them next reads what the commit wrote. An implementation that can lose a lock refuses the commit then.
+//! - **Released early**, if [`Changes`] ask for it, locks end as soon as the order of the commit is decided, so that those who wait for
+//!   the same lock share what makes them durable. Whoever gets them next reads what the commit wrote by [`Session::latest`], and only by
+//!   that until it is durable. It may be lost; then everything is refused that was committed after it was read. So whoever has read that
+//!   way commits before anything is answered, be it without changes. An implementation may also release them as all others.
 //! - **Reads** need no lock and wait for none. They see what is committed, each by itself. A session that holds locks can
 //!   always read: reads must not wait for something that sessions take and keep, such as a place in a pool of connections.
 //! - **Exact.** An [`Update`] sees what all commits before it wrote, although no lock is held on its key.
 //! - **Cancelled** commits, whose future is dropped, are decided all the same: by the time their locks are free, they have
-//!   taken effect or never will. A commit that was never polled has no effect.
+//!   taken effect or never will; of one that releases early, its order is decided. A commit that was never polled has no effect.
 //! - **Wide enough.** Keys of any bytes are taken up to [`MAX_KEY_BYTES`], and commits up to [`MAX_COMMIT_BYTES`]. Larger ones
 //!   may be refused. The rules keep to it: the largest commit is that of a request body with the records it becomes.
 //! - **Closed** records refuse commits. Closing twice does nothing more.
@@ -161,7 +165,10 @@ pub(crate) trait Session: Send + Sync {
     /// The session holds what it held before, or more; all of it ends with the session.
     fn lock<'a>(&'a mut self, space: LockSpace, names: &'a [&'a str]) -> Pending<'a, ()>;
 
-    /// Makes changes durable, then visible, then releases the locks.
+    /// Reads the record under a key, as the commits left it that held the same lock and released it early.
+    fn latest<'a>(&'a mut self, key: &'a [u8]) -> Pending<'a, Option<Vec<u8>>>;
+
+    /// Makes changes durable, then visible, then releases the locks, unless that happens early.
     fn commit(self: Box<Self>, changes: Changes) -> Pending<'static, ()>;
 }
 
@@ -177,6 +184,8 @@ pub(crate) struct Changes {
     pub(crate) claims: Vec<Box<dyn Claim>>,
     /// Notifications to send once the commit is visible.
     pub(crate) notifications: Vec<Notification>,
+    /// Whether the locks may end before the changes are durable.
+    pub(crate) releases_early: bool,
 }
 
 /// Computes a record from what it was. May be called several times. Its error is that of the commit.

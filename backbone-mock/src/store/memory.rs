@@ -140,9 +140,13 @@ impl Session for MemorySession {
         })
     }
 
+    fn latest<'a>(&'a mut self, key: &'a [u8]) -> Pending<'a, Option<Vec<u8>>> {
+        ready(lock(&self.open.records).get(key).cloned())
+    }
+
     fn commit(self: Box<Self>, changes: Changes) -> Pending<'static, ()> {
         Box::pin(async move {
-            let Changes { writes, updates, mut claims, notifications } = changes;
+            let Changes { writes, updates, mut claims, notifications, releases_early: _ } = changes;
             let mut records = lock(&self.open.records);
             if self.open.is_closed.load(Ordering::Acquire) {
                 return Err(StoreError::Stopped("the store is closed".into()));

@@ -14,7 +14,8 @@
 //!   also across a crash. Locks are taken in two steps, records first and identities second, each step at once; that
 //!   order prevents deadlocks.
 //! - **Durability.** [`Transaction::commit`] returns when its writes are durable, and they are visible only then. So no
-//!   answer acknowledges or reveals something that a loss of power could take back.
+//!   answer acknowledges or reveals something that a loss of power could take back. [`Transaction::commit_early`] returns then, too,
+//!   but lets the next one go on before.
 //! - **Failure.** A full disk refuses a commit, and nothing has changed. After a write that failed otherwise nothing is
 //!   committed any more until a restart ([`Store::is_healthy`]); reads go on.
 //! - **Counts.** What a transaction [charges](Transaction::charge) is counted by its commit, exactly, and the commit is refused

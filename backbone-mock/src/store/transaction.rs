@@ -68,6 +68,16 @@ impl<'s> Transaction<'s> {
         }
     }
 
+    /// Reads a record, as this transaction left it, or as those did that held the same lock and [released it
+    /// early](Self::commit_early). What it says may be lost until this transaction has committed, be it without changes: nothing that
+    /// follows from it is answered before.
+    pub(crate) async fn latest<R: DeserializeOwned>(&mut self, key: &Key<R>) -> Result<Option<R>, StoreError> {
+        match self.changes.writes.contains_key(key.bytes()) {
+            true => self.get(key).await,
+            false => self.session.latest(key.bytes()).await?.map(|bytes| key.decode(&bytes)).transpose(),
+        }
+    }
+
     /// Writes a record.
     pub(crate) fn put<R: Serialize>(&mut self, key: &Key<R>, record: &R) -> Result<(), StoreError> {
         self.changes.writes.insert(key.bytes().to_vec(), Some(key.encode(record)?));
@@ -127,6 +137,16 @@ impl<'s> Transaction<'s> {
             }
         }
         Ok(())
+    }
+
+    /// As [`commit`](Self::commit), but releases the locks as soon as the order of the transaction is decided: those that wait for the same
+    /// lock become durable together. What it writes is read by [`latest`](Self::latest) only from then on.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub(crate) async fn commit_early(mut self) -> Result<(), StoreError> {
+        self.changes.releases_early = true;
+        self.commit().await
     }
 
     /// Commits if there are at least so many writes, and continues with an empty transaction without locks.

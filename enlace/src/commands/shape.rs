@@ -133,7 +133,6 @@ pub(crate) fn saved(fetched: &File, saved: &Saved, paths: &Paths) -> Value {
 pub(crate) fn saved_rows(saved: &Saved, paths: &Paths) -> Vec<(&'static str, String)> {
     let mut rows = vec![("Saved to", printable(&saved.path.display().to_string())), ("Size", bytes(saved.bytes))];
     rows.extend(saved.files.as_ref().map(|files| ("Files", files.len().to_string())));
-    rows.extend(saved.sha256.clone().map(|sha256| ("SHA-256", sha256)));
     rows.extend(paths.description().map(|path| ("Path", path)));
     rows
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use durable::partial::PartialFile;
 use durable::private::{Existing, NewFile, user_file_mode};
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::checksum::Checksum;
 use super::kept::Kept;
 use super::name::{SafeName, safe_name};
 use super::storing::Storing;
@@ -42,7 +42,7 @@ pub(crate) struct Saved {
     pub(crate) path: PathBuf,
     /// Its length.
     pub(crate) bytes: u64,
-    /// SHA-256 of its bytes in lower-case hex, of a single file.
+    /// SHA-256 of its bytes in lower-case hex, of a single file if the result is for scripts.
     pub(crate) sha256: Option<String>,
     /// How many of its bytes had arrived before this run.
     pub(crate) resumed: u64,
@@ -150,19 +150,19 @@ impl Destination {
         progress: &ProgressOutput,
     ) -> Result<Saved, Failure> {
         if self.is_standard_output() {
-            let copied =
-                copy(reader, std::io::stdout(), Arrived::nothing(), length, progress, output::unwritable).await;
+            let nothing = Arrived::nothing(Checksum::shown_by(progress));
+            let copied = copy(reader, std::io::stdout(), nothing, length, progress, output::unwritable).await;
             let (_, bytes, sha256) = copied.map_err(|failure| match failure.kind {
                 Kind::Network | Kind::Integrity => failure.hint(INCOMPLETE_OUTPUT),
                 _ => failure,
             })?;
-            return Ok(Saved { path: self.path, bytes, sha256: Some(sha256), resumed: 0, files: None });
+            return Ok(Saved { path: self.path, bytes, sha256, resumed: 0, files: None });
         }
         let mut temporary = NewFile::create(&self.path).map_err(|error| self.unwritable(&error))?;
         let handle = temporary.file().try_clone().map_err(|error| self.unwritable(&error))?;
         let unwritable = |error: &std::io::Error| self.unwritable(error);
-        let (file, bytes, sha256) =
-            copy(reader, Storing::new(handle), Arrived::nothing(), length, progress, unwritable).await?;
+        let nothing = Arrived::nothing(Checksum::shown_by(progress));
+        let (file, bytes, sha256) = copy(reader, Storing::new(handle), nothing, length, progress, unwritable).await?;
         // Here it keeps no thread of the runtime; publishing finds nothing left to synchronize.
         stored(file, bytes).await.map_err(|error| self.unwritable(&error))?;
         self.publish(temporary)?;
@@ -193,9 +193,9 @@ impl Destination {
         Ok(self.saved(bytes, sha256, resumed))
     }
 
-    fn saved(self, bytes: u64, sha256: String, resumed: u64) -> Saved {
+    fn saved(self, bytes: u64, sha256: Option<String>, resumed: u64) -> Saved {
         let path = self.path.canonicalize().unwrap_or(self.path);
-        Saved { path, bytes, sha256: Some(sha256), resumed, files: None }
+        Saved { path, bytes, sha256, resumed, files: None }
     }
 
     fn publish(&self, mut temporary: NewFile) -> Result<(), Failure> {
@@ -239,12 +239,12 @@ impl Destination {
 pub(super) struct Arrived {
     pub(super) bytes: u64,
     /// Of those bytes.
-    pub(super) hash: Sha256,
+    pub(super) checksum: Checksum,
 }
 
 impl Arrived {
-    pub(super) fn nothing() -> Self {
-        Self { bytes: 0, hash: Sha256::new() }
+    pub(super) fn nothing(checksum: Checksum) -> Self {
+        Self { bytes: 0, checksum }
     }
 }
 
@@ -274,7 +274,7 @@ async fn stored(file: Storing, length: u64) -> std::io::Result<()> {
 }
 
 /// Copies what is left of a content, which has `length` bytes if that is known. Returns how many there are in all, and their
-/// SHA-256 in lower-case hex, with the writer.
+/// SHA-256 in lower-case hex if it is wanted, with the writer.
 async fn copy<W: Write + Send + 'static>(
     mut reader: impl AsyncRead + Unpin,
     writer: W,
@@ -282,11 +282,11 @@ async fn copy<W: Write + Send + 'static>(
     length: Option<u64>,
     progress: &ProgressOutput,
     unwritable: impl Fn(&std::io::Error) -> Failure,
-) -> Result<(W, u64, String), Failure> {
-    let Arrived { mut bytes, hash } = arrived;
+) -> Result<(W, u64, Option<String>), Failure> {
+    let Arrived { mut bytes, checksum } = arrived;
     progress.step("writing", length);
     progress.begin_behind(bytes);
-    let (mut writing, mut buffer) = (Writing::begin(Written { writer, hash }), vec![0; PIECE]);
+    let (mut writing, mut buffer) = (Writing::begin(Written { writer, checksum }), vec![0; PIECE]);
     let end = loop {
         match reader.read(&mut buffer).await {
             Ok(0) => break Ok(()),
@@ -299,7 +299,7 @@ async fn copy<W: Write + Send + 'static>(
         }
     };
     // What has arrived is kept for a later run, also if no more does.
-    let Written { writer, hash } = writing.finish().await.map_err(|error| unwritable(&error))?;
+    let Written { writer, checksum } = writing.finish().await.map_err(|error| unwritable(&error))?;
     let whole = end.and_then(|()| match length {
         Some(length) if bytes != length => {
             Err(Failure::new(Kind::Integrity, format!("received {bytes} bytes instead of {length}")))
@@ -311,7 +311,7 @@ async fn copy<W: Write + Send + 'static>(
         let _ = tokio::task::spawn_blocking(move || drop(writer)).await;
         return Err(failure);
     }
-    Ok((writer, bytes, hex(&hash.finalize())))
+    Ok((writer, bytes, checksum.finish()))
 }
 
 /// Checks that what is left of a file of `size` bytes, of which some are on the disk already, fits on the disk of a destination.

@@ -10,6 +10,7 @@ use runtime::facade::{Followed, GrowingFile, LoadFile};
 use runtime::{Error, ErrorCode, Secret};
 use tokio::io::{AsyncRead, ReadBuf};
 
+use super::checksum::Checksum;
 use super::destination::{Arrived, Destination, INCOMPLETE_OUTPUT, Saved, announce, enough_for_rest};
 use super::fetch::one_file;
 use super::kept::Kept;
@@ -113,7 +114,9 @@ async fn write<R: AsyncRead + Unpin>(
     length: Option<u64>,
     progress: &ProgressOutput,
 ) -> Result<Saved, Failure> {
-    let written = destination.write_behind(Arrived::nothing(), &partial.0, &mut *reader, length, progress).await;
+    let written = destination
+        .write_behind(Arrived::nothing(Checksum::shown_by(progress)), &partial.0, &mut *reader, length, progress)
+        .await;
     written.map_err(|failure| {
         let failure = reader.failure.take().unwrap_or(failure);
         // The file will never be there, or is not wanted.

@@ -2,6 +2,7 @@
 
 mod acted_on;
 mod attempts;
+mod checksum;
 pub(crate) mod code;
 mod destination;
 mod fetch;

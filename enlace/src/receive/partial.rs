@@ -7,6 +7,7 @@ use std::path::Path;
 use durable::partial::{PartialError, PartialFile};
 use runtime::{CHUNK_LENGTH, FileId, dto};
 
+use super::checksum::Checksum;
 use super::destination::{Arrived, Destination, Saved, enough_for_rest};
 use super::kept::{Kept, partial_path};
 use super::reading::{hashed, verified};
@@ -38,7 +39,10 @@ pub(super) async fn receive_file(
         }
         None => {
             enough_for_rest(file.filesize, 0, destination.path())?;
-            (Partial(PartialFile::create(&path).map_err(|error| unusable(&path, &error))?), Arrived::nothing())
+            (
+                Partial(PartialFile::create(&path).map_err(|error| unusable(&path, &error))?),
+                Arrived::nothing(Checksum::shown_by(progress)),
+            )
         }
     };
     say_continued(arrived.bytes, file.filesize, progress, output);
@@ -78,16 +82,18 @@ async fn what_arrived(
     let limit = if length >= file.filesize { file.filesize } else { length / CHUNK_LENGTH * CHUNK_LENGTH };
     let verify =
         async |content: &mut (dyn tokio::io::AsyncRead + Send + Unpin)| access.verified_prefix(file, content).await;
-    let (bytes, read) = verified(handle, limit, progress, verify).await.map_err(Stopped::There)?;
+    let (bytes, read) =
+        verified(handle, limit, Checksum::shown_by(progress), progress, verify).await.map_err(Stopped::There)?;
     partial.0.file().set_len(bytes).map_err(Stopped::Here)?;
     if read.bytes == bytes {
         return Ok(read);
     }
     // Read again because something differs: everything behind it was read, too.
     let handle = opened().map_err(Stopped::Here)?.0;
-    let again = tokio::task::spawn_blocking(move || hashed(handle.take(bytes)));
-    let hash = again.await.map_err(std::io::Error::other).flatten().map_err(Stopped::Here)?;
-    Ok(Arrived { bytes, hash })
+    let checksum = Checksum::shown_by(progress);
+    let again = tokio::task::spawn_blocking(move || hashed(checksum, handle.take(bytes)));
+    let checksum = again.await.map_err(std::io::Error::other).flatten().map_err(Stopped::Here)?;
+    Ok(Arrived { bytes, checksum })
 }
 
 /// Removed when it is dropped with so little in it that a later run could not use it.

@@ -9,6 +9,7 @@ use runtime::dto;
 use runtime::manifest::{EntryKind, MAX_ENTRIES, Manifest};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use super::checksum::Checksum;
 use super::destination::{
     Saved, SavedFile, check_directory, enough_for_rest, exists, interrupted, is_standard_output, unwritable,
 };
@@ -177,7 +178,7 @@ async fn what_arrived(
 ) -> Result<u64, Failure> {
     let reader = TreeReader::new(tree.clone());
     let verify = async |content: &mut (dyn AsyncRead + Send + Unpin)| access.verified_prefix(file, content).await;
-    let (bytes, _) = verified(reader, file.filesize, progress, verify).await?;
+    let (bytes, _) = verified(reader, file.filesize, Checksum::none(), progress, verify).await?;
     // The list of files is here, and counts only with the first chunk of them.
     Ok(if bytes < tree.manifest.length() { 0 } else { bytes })
 }

@@ -2,16 +2,17 @@
 
 use std::io::{self, Write};
 
-use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
+
+use super::checksum::Checksum;
 
 /// Bytes that are written at a time.
 pub(super) const PIECE: usize = 1 << 20;
 
-/// Where bytes go, and the hash of all that went there.
+/// Where bytes go, and the checksum of all that went there.
 pub(super) struct Written<W> {
     pub(super) writer: W,
-    pub(super) hash: Sha256,
+    pub(super) checksum: Checksum,
 }
 
 /// Writes one piece while the next one is read. Dropped in between, the piece is written all the same unless the process ends.
@@ -32,7 +33,7 @@ impl<W: Write + Send + 'static> Writing<W> {
             let piece = &buffer[..length];
             written.writer.write_all(piece)?;
             written.writer.flush()?;
-            written.hash.update(piece);
+            written.checksum.update(piece);
             Ok((written, buffer))
         });
         Ok(spare)
@@ -49,19 +50,25 @@ impl<W: Write + Send + 'static> Writing<W> {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
+    use crate::output::Output;
+    use crate::progress::ProgressOutput;
+    use crate::receive::destination::hex;
 
     #[tokio::test]
     async fn pieces_are_written_in_order_and_hashed() {
-        let mut writing = Writing::begin(Written { writer: Vec::new(), hash: Sha256::new() });
+        let checksum = Checksum::shown_by(&ProgressOutput::new(Output::new(true)));
+        let mut writing = Writing::begin(Written { writer: Vec::new(), checksum });
         let mut buffer = vec![0; 3];
         for piece in [b"abc", b"def", b"gh."] {
             buffer[..3].copy_from_slice(piece);
             buffer = writing.write(buffer, if piece == b"gh." { 2 } else { 3 }).await.unwrap();
         }
-        let Written { writer, hash } = writing.finish().await.unwrap();
+        let Written { writer, checksum } = writing.finish().await.unwrap();
         assert_eq!(writer, b"abcdefgh");
-        assert_eq!(hash.finalize(), Sha256::digest(b"abcdefgh"));
+        assert_eq!(checksum.finish().unwrap(), hex(&Sha256::digest(b"abcdefgh")));
     }
 
     #[tokio::test]
@@ -75,7 +82,7 @@ mod tests {
                 Ok(())
             }
         }
-        let full = || Writing::begin(Written { writer: Full, hash: Sha256::new() });
+        let full = || Writing::begin(Written { writer: Full, checksum: Checksum::none() });
         let mut writing = full();
         let buffer = writing.write(vec![0], 1).await.unwrap();
         assert_eq!(writing.write(buffer, 1).await.unwrap_err().kind(), io::ErrorKind::StorageFull);

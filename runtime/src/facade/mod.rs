@@ -10,6 +10,7 @@ mod identity_metadata;
 pub(crate) mod list;
 mod peers;
 mod storage;
+mod storage_find;
 mod storage_previews;
 mod storage_tokens;
 #[cfg(test)]

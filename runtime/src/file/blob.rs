@@ -9,16 +9,18 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::task::JoinHandle;
 use transport::content::{
-    CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, HASH_LENGTH, Layout, TreeBuilder,
+    CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, HASH_LENGTH, HEADER_LENGTH, Layout,
+    MAX_CONTENT_LENGTH, Root, SEALED_CHUNK_LENGTH, Tree, TreeBuilder,
 };
-use transport::content::{MAX_CONTENT_LENGTH, Root, Tree, chunk_buffer};
 use transport::crypto::SecretKey;
-use transport::crypto::hash::{Sha512Hash, Sha512Stream};
+use transport::crypto::hash::Sha512Hash;
 use zeroize::Zeroizing;
 
+use super::piece_hash::PieceHash;
 use super::several::WrongLength;
 use super::{Observer, Phase, Progress};
-use crate::blocking::{blocking, joined};
+use crate::blocking::joined;
+use crate::chunk_buffers::ChunkBuffers;
 use crate::content_store::Keeping;
 use crate::source::SourceError;
 use crate::{Error, Result};
@@ -44,7 +46,9 @@ pub(super) struct BlobSealer {
     known: Vec<u8>,
     /// Hashes of the chunks behind them that were handed out since they were [taken](Self::take_fresh).
     fresh: Vec<u8>,
-    cipher_hash: Sha512Stream,
+    /// None if nobody asks for the blob and its hash.
+    cipher_hash: Option<PieceHash>,
+    buffers: ChunkBuffers,
     /// Chunks that were given to other threads.
     chunks: u64,
     /// Chunks in pieces.
@@ -65,6 +69,7 @@ pub(super) struct BlobSealer {
 pub(super) struct SealedBlob {
     pub(super) length: u64,
     pub(super) root: Root,
+    /// Of the blob, or of its root from a sealer that is [unhashed](BlobSealer::unhashed).
     pub(super) cipher_hash: Sha512Hash,
 }
 
@@ -128,7 +133,8 @@ impl BlobSealer {
             tree: TreeBuilder::new(),
             known: Vec::new(),
             fresh: Vec::new(),
-            cipher_hash: Sha512Stream::new(),
+            cipher_hash: Some(PieceHash::default()),
+            buffers: ChunkBuffers::default(),
             chunks: 0,
             handed_out: 0,
             length: 0,
@@ -138,6 +144,12 @@ impl BlobSealer {
             built: None,
             has_changed: false,
         }
+    }
+
+    /// Seals for the root only: pieces are empty. The SHA-512 of the blob takes three times as long as sealing it, and only backbones compare it. The root
+    /// covers the blob, so the hash of the root is in its place.
+    pub(super) fn unhashed(self) -> Self {
+        Self { cipher_hash: None, ..self }
     }
 
     /// Takes another key, with which the first chunks have been sealed before: these are their hashes. Nothing may have been sealed
@@ -166,17 +178,24 @@ impl BlobSealer {
         }
     }
 
-    /// The next bytes of the blob; none at the end.
+    /// The next bytes of the blob, none of them if it is [unhashed](Self::unhashed); nothing at the end.
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>> {
-        let mut piece = Vec::new();
+        let is_first = matches!(self.state, State::Header);
         match self.state {
             State::Ended(_) => return Ok(None),
             State::Header => {
-                piece.extend_from_slice(self.key.header().as_bytes());
                 self.ahead = Some(self.read_chunk().await?);
                 self.state = State::Chunks;
             }
             State::Chunks => {}
+        }
+        let is_gathered = self.cipher_hash.is_some();
+        let mut piece = Vec::new();
+        if is_gathered && self.ahead.as_ref().is_some_and(|chunk| chunk.len() as u64 == CHUNK_LENGTH) {
+            piece.reserve_exact(HEADER_LENGTH + CHUNKS_OF_PIECE * SEALED_CHUNK_LENGTH as usize);
+        }
+        if is_gathered && is_first {
+            piece.extend_from_slice(self.key.header().as_bytes());
         }
         for _ in 0..CHUNKS_OF_PIECE {
             self.start().await?;
@@ -184,10 +203,12 @@ impl BlobSealer {
             let sealed = joined(&mut sealing).await;
             self.has_changed |= matches!(sealed, Err(ContentError::SourceChanged { .. }));
             let (chunk, hash) = sealed.map_err(refused)?;
-            piece.reserve_exact(chunk.len());
-            piece.extend_from_slice(&chunk);
-            if let Some(keeping) = &self.keeping {
-                keeping.chunk(self.tree.count(), chunk, &hash).await;
+            if is_gathered {
+                piece.extend_from_slice(&chunk);
+            }
+            match &self.keeping {
+                Some(keeping) => keeping.chunk(self.tree.count(), chunk, &hash).await,
+                None => self.buffers.give_back(chunk),
             }
             self.tree.push(&hash);
             if self.expected(self.handed_out).is_none() {
@@ -205,24 +226,24 @@ impl BlobSealer {
         if has_ended {
             let layout = Layout::of(self.length).map_err(refused)?;
             let built = std::mem::take(&mut self.tree).finish(self.key.header(), &layout).map_err(refused)?;
-            piece.extend_from_slice(built.as_bytes());
+            if self.cipher_hash.is_some() {
+                piece.extend_from_slice(built.as_bytes());
+            }
             tree = Some(built);
         }
-        let mut hash = std::mem::take(&mut self.cipher_hash);
-        let (piece, hash) = blocking(move || {
-            hash.update(&piece);
-            (piece, hash)
-        })
-        .await;
-        match tree {
-            None => self.cipher_hash = hash,
-            Some(tree) => {
-                let cipher_hash = hash.finish_hash();
-                self.state = State::Ended(SealedBlob { length: self.length, root: *tree.root(), cipher_hash });
-                self.built = Some(tree);
-            }
+        let piece = Bytes::from(piece);
+        if let Some(hash) = &mut self.cipher_hash {
+            hash.add(piece.clone()).await;
         }
-        Ok(piece.into())
+        if let Some(tree) = tree {
+            let cipher_hash = match &mut self.cipher_hash {
+                Some(hash) => hash.finish().await,
+                None => Sha512Hash::of(tree.root().as_bytes()),
+            };
+            self.state = State::Ended(SealedBlob { length: self.length, root: *tree.root(), cipher_hash });
+            self.built = Some(tree);
+        }
+        Ok(piece)
     }
 
     /// Gives chunks to other threads, as many as may be sealed at the same time.
@@ -255,7 +276,7 @@ impl BlobSealer {
 
     /// A full chunk, or the rest; empty at the end.
     async fn read_chunk(&mut self) -> Result<Zeroizing<Vec<u8>>> {
-        let mut chunk = Zeroizing::new(chunk_buffer());
+        let mut chunk = Zeroizing::new(self.buffers.take());
         loop {
             let left = CHUNK_LENGTH - chunk.len() as u64;
             if left == 0 || (&mut self.source).take(left).read_buf(&mut *chunk).await.map_err(unreadable)? == 0 {
@@ -303,7 +324,7 @@ mod tests {
             sealer.push(&content, &mut expected).unwrap();
             let root = *sealer.finish(&mut expected).unwrap().root();
 
-            let source = Box::pin(std::io::Cursor::new(content));
+            let source = Box::pin(std::io::Cursor::new(content.clone()));
             let mut sealer = BlobSealer::new(source, &key, Limit::of_blob(u64::MAX), None);
             assert!(sealer.sealed().is_err());
             let mut blob = Vec::new();
@@ -316,6 +337,14 @@ mod tests {
             let sealed = sealer.sealed().unwrap();
             assert_eq!((sealed.length, sealed.root), (length as u64, root));
             assert_eq!(sealed.cipher_hash, Sha512Hash::of(&expected));
+
+            let source = Box::pin(std::io::Cursor::new(content));
+            let mut unhashed = BlobSealer::new(source, &key, Limit::of_blob(u64::MAX), None).unhashed();
+            while let Some(piece) = unhashed.piece().await.unwrap() {
+                assert!(piece.is_empty());
+            }
+            let sealed = unhashed.sealed().unwrap();
+            assert_eq!((sealed.root, sealed.cipher_hash), (root, Sha512Hash::of(root.as_bytes())));
         }
     }
 

@@ -32,7 +32,7 @@ impl NewFile {
         let (reader, cipher_key, secret_key) =
             (self.content.take_reader(), SecretKey::generate(), SecretKey::generate());
         let limit = if is_stream { core.content_store.max_size() } else { u64::MAX };
-        let mut blob = BlobSealer::new(reader, &cipher_key, Limit::of_blob(limit), observer.cloned());
+        let mut blob = BlobSealer::new(reader, &cipher_key, Limit::of_blob(limit), observer.cloned()).unhashed();
         blob.keeping = is_stream.then(|| core.content_store.keep_only_copy()).flatten();
         while blob.piece().await.map_err(|error| in_store(error, is_stream))?.is_some() {}
         let SealedBlob { length, root, cipher_hash } = blob.sealed()?;

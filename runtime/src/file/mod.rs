@@ -12,6 +12,7 @@ mod follow;
 mod growth;
 mod load;
 mod manifest;
+mod piece_hash;
 mod prefix;
 mod reader;
 mod record;

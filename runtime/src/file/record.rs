@@ -39,6 +39,8 @@ pub(crate) struct FileRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) filemodified: Option<Timestamp>,
     pub(crate) mimetype: String,
+    /// SHA-512 of the ciphertext. Of format `v2` no reader compares it, a backbone does at the end of an upload, and a file that was shared without one has
+    /// that of the root.
     pub(crate) cipher_hash: Sha512Hash,
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,

@@ -126,7 +126,7 @@ pub(super) async fn end_claim(
         Some(Allocator::Node) => {
             let (claim, now) = (claim.clone(), caller.now());
             let entry = Entry::hold(core, id).await;
-            let ended = entry.change(move |token, view, batch| {
+            let ended = entry.change_uses(move |token, view, batch| {
                 let mut uses = HeldToken::uses(view, token.id)?;
                 let before = uses.clone();
                 let ended = uses.end(&claim, end, now);
@@ -315,18 +315,36 @@ impl Entry {
         change: impl FnOnce(Stored<'_>, &View<'_>, &mut Batch) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Option<T>, StoreError> {
         let mut stored = tokio::spawn(async move {
-            let Self { store, id, guard } = self;
-            let build = |view: &View<'_>| {
-                let mut batch = Batch::new();
-                let token = HeldToken::stored(view, &id)?;
-                let changed = token.map(|token| change(Stored { id: &id, token: &token }, view, &mut batch));
-                Ok::<_, StoreError>((batch, changed.transpose()?))
-            };
-            let outcome = store.change(build).await;
-            drop(guard);
+            let outcome = Self::changed(&self.store, &self.id, change).await;
+            drop(self.guard);
             outcome
         });
         joined(&mut stored).await
+    }
+
+    /// The same for uses and nothing else. No attempt is judged by them, and each change of them reads what those before it leave: so the
+    /// lock ends here, and those who use one token at the same time wait for one flush.
+    async fn change_uses<T>(
+        self,
+        change: impl FnOnce(Stored<'_>, &View<'_>, &mut Batch) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let Self { store, id, guard } = self;
+        drop(guard);
+        Self::changed(&store, &id, change).await
+    }
+
+    async fn changed<T>(
+        store: &Store,
+        id: &TokenId,
+        change: impl FnOnce(Stored<'_>, &View<'_>, &mut Batch) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let build = |view: &View<'_>| {
+            let mut batch = Batch::new();
+            let token = HeldToken::stored(view, id)?;
+            let changed = token.map(|token| change(Stored { id, token: &token }, view, &mut batch));
+            Ok::<_, StoreError>((batch, changed.transpose()?))
+        };
+        store.change(build).await
     }
 
     /// Stores that content is sent under a claim, and who has loaded the token by it, in one commit. Without a use left it stores nothing,
@@ -337,7 +355,8 @@ impl Entry {
         reader: Option<Address>,
         now: Timestamp,
     ) -> Result<Result<(), Refusal>, StoreError> {
-        let used = self.change(move |token, view, batch| {
+        let has_reader = reader.is_some();
+        let use_once = move |token: Stored<'_>, view: &View<'_>, batch: &mut Batch| {
             let mut uses = HeldToken::uses(view, token.id)?;
             if !uses.is_read_lately(&claim, now) {
                 if let Err(error) = uses.read(&claim, now) {
@@ -346,8 +365,9 @@ impl Entry {
                 HeldToken::put_uses(batch, token.id, &uses)?;
             }
             reader.map_or(Ok(()), |reader| allocate(token, view, batch, &reader)).map(Ok)
-        });
-        Ok(used.await?.map_or(Err(Refusal::NotFound), |used| Ok(used?)))
+        };
+        let used = if has_reader { self.change(use_once).await? } else { self.change_uses(use_once).await? };
+        Ok(used.map_or(Err(Refusal::NotFound), |used| Ok(used?)))
     }
 }
 

@@ -9,6 +9,7 @@
 //! - In memory or not, the same queries have the same answer.
 //! - A row has no key, no content and no reference.
 
+mod labels;
 mod row;
 mod rows;
 mod search;

@@ -44,7 +44,8 @@ pub(crate) struct Row {
     /// Only those on files in buckets have one.
     pub(crate) bucket_file: Option<BucketFile>,
     pub(crate) resource: Option<String>,
-    pub(crate) label: Option<String>,
+    /// Not empty.
+    pub(crate) label: Option<Arc<str>>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) expires_at: Option<Timestamp>,
@@ -135,7 +136,7 @@ impl Row {
             is_own: self.is_own,
             file_id: self.file.as_ref().and_then(|file| file.parse().ok()),
             resource_id: self.resource.clone(),
-            label: self.label.clone(),
+            label: self.label.as_deref().map(str::to_owned),
             created_at: self.created_at,
             updated_at: self.updated_at,
             expires_at: self.expires_at,
@@ -347,7 +348,7 @@ mod tests {
         let full = Row {
             file: Some("FIL00000000000000001".into()),
             resource: Some("docs:plan".to_owned()),
-            label: Some("for Ada".to_owned()),
+            label: Some("for Ada".into()),
             expires_at: time,
             not_before: time,
             max_downloads: Some(1),

@@ -1,4 +1,4 @@
-//! Rows in memory, with what finds them by id, file, creation and expiry; and searches over them.
+//! Rows in memory, with what finds them by id, file, label, creation and expiry; and searches over them.
 //!
 //! Rows of both kinds are ordered by what the queries say, then by their creation, then by their ids. So the order of two rows is always
 //! the same, and a cursor has a place in it.
@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use query::{Direction, Fit, Narrowing, Operand, Order, Selection, SelectionError};
+use query::{Direction, Fit, Narrowing, Operand, Order, Selection, SelectionError, Side};
 use slab::Slab;
 use transport::wire::Timestamp;
 
+use super::labels::{ByLabel, Labelled};
 use super::row::{Attribute, Row, RowId, Seen};
 use super::search::Search;
 use crate::core::TokenAccess;
@@ -20,8 +21,12 @@ use crate::dto::ListedToken;
 /// A time in milliseconds since the Unix epoch, or null, which comes first; then what makes it unique.
 type Place = (Option<i64>, RowId);
 /// Where a row is among all rows.
-type Slot = usize;
+pub(super) type Slot = usize;
 type Tree = BTreeMap<Place, Slot>;
+
+/// What part of all rows is looked at in the order of their labels, one by one anywhere in memory, before it is better to look at all as they
+/// lie there.
+const SCATTERED_PART: usize = 8;
 
 /// The rows of a list. Each is once in each of these, if it has what that is about.
 #[derive(Debug, Default)]
@@ -31,6 +36,7 @@ pub(crate) struct Rows {
     by_id: HashMap<RowId, Slot>,
     /// By files of the protocol. Rows share these ids, so that they stay in the cache of the processor while rows are compared.
     by_file: HashMap<Arc<str>, BTreeSet<Slot>>,
+    by_label: ByLabel,
     by_creation: Tree,
     by_expiry: Tree,
     /// Those on files in buckets, by their numbers: in the order of creation.
@@ -67,7 +73,11 @@ impl<'s, R: Borrow<Row>> Selecting<'s, R> {
         if !self.search.admits(row.borrow()) {
             return Ok(());
         }
-        self.selection.offer(Seen { row, now: self.search.now })
+        self.selection.offer(self.seen(row))
+    }
+
+    fn seen(&self, row: R) -> Seen<R> {
+        Seen { row, now: self.search.now }
     }
 
     /// Whether rows that follow in the order of the list change nothing.
@@ -119,6 +129,7 @@ impl Rows {
             self.by_number.insert(of.number, slot);
             self.by_bucket_file.insert((of.bucket, of.file, of.number), slot);
         }
+        self.by_label.insert(&mut row, slot);
         self.by_creation.insert(creation(&row), slot);
         self.by_expiry.insert(expiry(&row), slot);
         self.changing.extend(change(&row));
@@ -129,6 +140,7 @@ impl Rows {
     pub(super) fn remove(&mut self, id: &RowId) {
         let Some(slot) = self.by_id.remove(id) else { return };
         let row = self.rows.remove(slot);
+        self.by_label.remove(&row, slot);
         self.by_creation.remove(&creation(&row));
         self.by_expiry.remove(&expiry(&row));
         if let Some(change) = change(&row) {
@@ -180,11 +192,15 @@ impl Rows {
     /// As [`Selection::new`] and [`Selection::offer`].
     pub(super) fn search(&self, search: &Search) -> Result<Found, SelectionError> {
         let cursor = search.cursors().into_iter().find_map(|id| self.by_id.get(&id)).map(|slot| self.at(*slot));
-        let mut selecting = Selecting::new(search, cursor.filter(|row| search.is_of_list(row)))?;
+        let cursor = cursor.filter(|row| search.is_of_list(row));
+        let mut selecting = Selecting::new(search, cursor)?;
         let plan = search.list.filter.plan();
         match self.named(search, &plan) {
             Some(rows) => rows.into_iter().try_for_each(|row| selecting.offer(row))?,
-            None => self.walk(search, &plan, &mut selecting)?,
+            None => match self.labelled(search, &plan, cursor)? {
+                Some(found) => return Ok(found),
+                None => self.walk(search, &plan, &mut selecting)?,
+            },
         }
         Ok(selecting.finish())
     }
@@ -214,6 +230,97 @@ impl Rows {
         let mut rows: Vec<&Row> = slots.into_iter().map(|slot| self.at(slot)).collect();
         rows.sort_unstable_by_key(|row| row.number());
         Some(rows)
+    }
+
+    /// The page of a search in the order of labels; none for other searches, and for those that are better made otherwise.
+    fn labelled(
+        &self,
+        search: &Search,
+        plan: &[Narrowing<Attribute>],
+        cursor: Option<&Row>,
+    ) -> Result<Option<Found>, SelectionError> {
+        let Some(&Order::By { attribute: attribute @ (Attribute::Label | Attribute::Note), direction, .. }) =
+            search.list.orders.first()
+        else {
+            return Ok(None);
+        };
+        let finds =
+            |narrowing: &Narrowing<_>| matches!(narrowing.attribute, Attribute::CreatedAt | Attribute::ExpiresAt);
+        if plan.iter().any(finds) {
+            return Ok(None);
+        }
+        let mut selecting = Selecting::new(search, cursor)?;
+        let is_complete = match search.is_decided_by(attribute) && !selecting.selection.may_refuse() {
+            true => self.by_labels(search, direction, cursor, &mut selecting).map(|()| true)?,
+            false => self.by_rows_of_labels(search, direction, &mut selecting)?,
+        };
+        Ok(is_complete.then(|| selecting.finish()))
+    }
+
+    /// Looks at one row of each label, and at those that may be on the page: they come from its beginning on, so that no further one is on
+    /// it once it is full.
+    fn by_labels<'r>(
+        &'r self,
+        search: &Search,
+        direction: Direction,
+        cursor: Option<&Row>,
+        selecting: &mut Selecting<'_, &'r Row>,
+    ) -> Result<(), SelectionError> {
+        let side = search.list.cursor.as_ref().map(|cursor| cursor.side);
+        let direction = if side == Some(Side::Before) { opposite(direction) } else { direction };
+        let [ahead, behind] = match cursor {
+            Some(row) => self.by_label.from(row, direction),
+            None => [self.by_label.in_order(direction), Box::new(std::iter::empty())],
+        };
+        let rows = ahead.map(|row| (row, true)).chain(behind.map(|row| (row, false)));
+        let mut last: Option<&Labelled> = None;
+        let (mut matches, mut is_full) = (None, false);
+        for (labelled, is_ahead) in rows {
+            if last.replace(labelled).is_none_or(|last| !last.has_label_of(labelled)) {
+                (matches, is_full) = (None, selecting.selection.is_full());
+            }
+            if !search.has(labelled) {
+                continue;
+            }
+            let row = self.at(labelled.slot());
+            let is_match = match matches {
+                Some(known) => known,
+                None => *matches.insert(selecting.selection.matches(&selecting.seen(row))?),
+            };
+            match is_match {
+                false => {}
+                true if is_ahead && !is_full => selecting.selection.add(selecting.seen(row))?,
+                true if selecting.selection.is_counted() => break,
+                true => selecting.selection.count(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at rows one by one, until further ones change nothing. Says whether that was soon enough.
+    fn by_rows_of_labels<'r>(
+        &'r self,
+        search: &Search,
+        direction: Direction,
+        selecting: &mut Selecting<'_, &'r Row>,
+    ) -> Result<bool, SelectionError> {
+        if search.list.cursor.as_ref().is_some_and(|cursor| cursor.side == Side::Before) {
+            return Ok(false);
+        }
+        let mut last: Option<&Labelled> = None;
+        for (number, labelled) in self.by_label.in_order(direction).enumerate() {
+            let is_next = last.replace(labelled).is_some_and(|last| !last.has_label_of(labelled));
+            if is_next && selecting.is_settled() {
+                return Ok(true);
+            }
+            if number > self.rows.len() / SCATTERED_PART {
+                return Ok(false);
+            }
+            if search.has(labelled) {
+                selecting.offer(self.at(labelled.slot()))?;
+            }
+        }
+        Ok(true)
     }
 
     fn walk<'r>(
@@ -303,6 +410,13 @@ impl Rows {
     }
 }
 
+fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::Ascending => Direction::Descending,
+        Direction::Descending => Direction::Ascending,
+    }
+}
+
 /// Shows rows that come in the order of the list, until further ones change nothing.
 fn until_settled<'r>(
     rows: impl Iterator<Item = &'r Row>,
@@ -378,7 +492,7 @@ fn expiry(row: &Row) -> Place {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use query::{Method, Query};
+    use query::{Method, NullBesideCursor, Paging, Query};
 
     use super::super::row::BucketFile;
     use super::super::search::FileTokenQueries;
@@ -418,7 +532,7 @@ mod tests {
                         file: file.unwrap_or_default(),
                         notify: Notify::None,
                     }),
-                    label,
+                    label: label.map(Into::into),
                     ..row(number)
                 }
             },
@@ -518,20 +632,60 @@ mod tests {
             queries in any_queries(),
             is_counted in any::<bool>(),
         ) {
-            let (rows, all) = changed(changes.into_iter());
-            prop_assert_eq!(rows.len(), all.len());
-            let search = Search::parse(&queries, is_counted, at(NOW), 0).unwrap();
-            let seen: Vec<Seen<Row>> = all.values().map(|row| Seen { row: row.clone(), now: at(NOW) }).collect();
-            let expected = search.list.page(&seen, search.paging);
-            match (rows.search(&search), expected) {
-                (Ok(found), Ok(expected)) => {
-                    let expected_ids: Vec<RowId> = expected.records.iter().map(|seen| seen.row.id.clone()).collect();
-                    prop_assert_eq!(ids(&found), expected_ids, "{:?}", queries);
-                    prop_assert_eq!(found.total, expected.total, "{:?}", queries);
-                }
-                (found, expected) => prop_assert_eq!(found.map(drop), expected.map(drop)),
-            }
+            check_found(changes, &queries, |paging| Paging { ceiling: paging.ceiling.filter(|_| is_counted), ..paging })?;
         }
+
+        #[test]
+        fn the_order_of_labels_finds_what_looking_at_every_row_finds(
+            changes in prop::collection::vec((any_row(), prop::bool::weighted(0.2)), 0..80),
+            queries in any_queries_of_labels(),
+            ceiling in prop::sample::select(vec![None, Some(3), Some(5000)]),
+            refuses in any::<bool>(),
+        ) {
+            let null = if refuses { NullBesideCursor::Refuse } else { NullBesideCursor::Order };
+            check_found(changes, &queries, |paging| Paging { ceiling, null_beside_cursor: null, ..paging })?;
+        }
+    }
+
+    fn check_found(
+        changes: Vec<(Row, bool)>,
+        queries: &[String],
+        paging: impl FnOnce(Paging) -> Paging,
+    ) -> Result<(), TestCaseError> {
+        let (rows, all) = changed(changes.into_iter());
+        prop_assert_eq!(rows.len(), all.len());
+        let mut search = Search::parse(queries, true, at(NOW), 0).unwrap();
+        search.paging = paging(search.paging);
+        let seen: Vec<Seen<Row>> = all.values().map(|row| Seen { row: row.clone(), now: at(NOW) }).collect();
+        let expected = search.list.page(&seen, search.paging);
+        match (rows.search(&search), expected) {
+            (Ok(found), Ok(expected)) => {
+                let expected_ids: Vec<RowId> = expected.records.iter().map(|seen| seen.row.id.clone()).collect();
+                prop_assert_eq!(ids(&found), expected_ids, "{:?}", queries);
+                prop_assert_eq!(found.total, expected.total, "{:?}", queries);
+            }
+            (found, expected) => prop_assert_eq!(found.map(drop), expected.map(drop)),
+        }
+        Ok(())
+    }
+
+    fn any_queries_of_labels() -> impl Strategy<Value = Vec<String>> {
+        let texts = prop::collection::vec("[ab]{1,2}", 1..3);
+        let of_texts = prop::sample::select(vec![Method::Equal, Method::Contains, Method::NotContains]);
+        let of_null = prop::sample::select(vec![Method::IsNull, Method::IsNotNull]);
+        let filter = prop_oneof![
+            (of_texts, texts).prop_map(|(method, texts)| Query::condition(method, "label", texts)),
+            of_null.prop_map(|method| Query::condition::<&str>(method, "label", [])),
+            any_filter(),
+        ];
+        let first = any::<bool>()
+            .prop_map(|is_least| if is_least { Query::order_asc("label") } else { Query::order_desc("label") });
+        (prop::collection::vec(filter, 0..2), first, prop::option::of(any_order()), any_page()).prop_map(
+            |(filters, first, second, page)| {
+                let queries = filters.into_iter().chain([first]).chain(second).chain(page);
+                queries.map(|query| query.to_string()).collect()
+            },
+        )
     }
 
     /// As `/v1` calls what the other list has.
@@ -591,13 +745,16 @@ mod tests {
     }
 
     #[test]
-    fn rows_share_the_ids_of_their_files() {
+    fn rows_share_the_ids_of_their_files_and_their_labels() {
         let mut rows = Rows::default();
         for number in 0..3 {
-            rows.put(Row { file: Some("FIL00000000000000001".into()), ..row(number) });
+            rows.put(Row { file: Some("FIL00000000000000001".into()), label: Some("for Ada".into()), ..row(number) });
         }
-        let files: Vec<_> = rows.rows.iter().filter_map(|(_, row)| row.file.clone()).collect();
-        assert!(files.iter().all(|file| Arc::ptr_eq(file, &files[0])));
+        for texts in [|row: &Row| row.file.clone(), |row: &Row| row.label.clone()] {
+            let texts: Vec<_> = rows.rows.iter().filter_map(|(_, row)| texts(row)).collect();
+            assert_eq!(texts.len(), 3);
+            assert!(texts.iter().all(|text| Arc::ptr_eq(text, &texts[0])));
+        }
     }
 
     #[test]
@@ -609,14 +766,14 @@ mod tests {
         let lengths = |rows: &Rows| {
             let of_times = [rows.by_creation.len(), rows.by_expiry.len(), rows.changing.len()];
             let of_files = [rows.by_file.len(), rows.by_number.len(), rows.by_bucket_file.len()];
-            ([rows.rows.len(), rows.by_id.len()], of_files, of_times)
+            ([rows.rows.len(), rows.by_id.len(), rows.by_label.len()], of_files, of_times)
         };
         rows.put(full.clone());
-        assert_eq!(lengths(&rows), ([1; 2], [1; 3], [1, 1, 1]));
+        assert_eq!(lengths(&rows), ([1; 3], [1; 3], [1, 1, 1]));
         rows.put(Row { file: None, bucket_file: None, expires_at: None, changes_at: None, created_at: at(9), ..full });
-        assert_eq!(lengths(&rows), ([1; 2], [0; 3], [1, 1, 0]));
+        assert_eq!(lengths(&rows), ([1; 3], [0; 3], [1, 1, 0]));
         rows.remove(&row(1).id);
         rows.remove(&row(1).id);
-        assert_eq!(lengths(&rows), ([0; 2], [0; 3], [0, 0, 0]));
+        assert_eq!(lengths(&rows), ([0; 3], [0; 3], [0, 0, 0]));
     }
 }

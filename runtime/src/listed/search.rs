@@ -4,6 +4,7 @@ use query::{Direction, List, NullBesideCursor, Order, Paging};
 use transport::wire::Timestamp;
 
 use super::Scope;
+use super::labels::Labelled;
 use super::row::{Attribute, Row, RowId, file_token_schema, schema};
 use super::rows::either;
 use crate::storage;
@@ -122,10 +123,24 @@ impl Search {
         }
     }
 
+    /// Whether an attribute alone decides which rows are on the list, among those of its kind.
+    pub(super) fn is_decided_by(&self, attribute: Attribute) -> bool {
+        let has_words = match &self.of {
+            Of::All => false,
+            Of::BucketFiles { words, .. } => !words.is_empty(),
+        };
+        !has_words && self.list.filter.is_about(attribute)
+    }
+
     /// Whether the list has only tokens on files in buckets, in the order of their numbers.
     pub(super) fn is_in_order_of_numbers(&self) -> bool {
         let is_first = matches!(self.list.orders.first(), None | Some(Order::Creation(Direction::Ascending)));
         is_first && self.scope() != Scope::All
+    }
+
+    /// The same of a row that is found by its label, for a list that is not one of a single file.
+    pub(super) fn has(&self, labelled: &Labelled) -> bool {
+        matches!(self.of, Of::All) || labelled.is_in_bucket()
     }
 
     /// Whether a row is on the list if its filter matches and its words are found.

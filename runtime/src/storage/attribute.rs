@@ -1,103 +1,122 @@
-//! What lists of buckets and files can be filtered and sorted by.
+//! What lists of buckets and files can be filtered and ordered by.
 
+use query::{Kind, Record, Value};
 use transport::wire::Timestamp;
 
+use super::Search;
 use crate::dto::{Bucket, BucketFile};
 
-/// The value of an attribute.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum Attribute<'a> {
-    /// A text.
-    Text(&'a str),
-    /// A number.
-    Integer(u64),
-    /// Yes or no.
-    Boolean(bool),
-    /// A point in time.
-    Time(Timestamp),
+/// Something that is listed with queries. Attributes have the names that `/v1` has for them.
+pub trait Listable: Record<Key = &'static str> + Send + 'static {
+    /// Its attributes with their types.
+    const ATTRIBUTES: &'static [(&'static str, Kind)];
+
+    /// Whether a search finds it.
+    fn is_found_by(&self, search: &Search) -> bool;
 }
 
-impl Bucket {
-    /// Names of its attributes.
-    pub const ATTRIBUTES: &'static [&'static str] = &[
-        "$id",
-        "$sequence",
-        "$createdAt",
-        "$updatedAt",
-        "enabled",
-        "name",
-        "fileSecurity",
-        "maximumFileSize",
-        "encryption",
-        "antivirus",
-        "transformations",
+fn integer(number: u64) -> Value<'static> {
+    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn time(time: Timestamp) -> Value<'static> {
+    Value::Time(time.as_unix_milliseconds())
+}
+
+impl Listable for Bucket {
+    const ATTRIBUTES: &'static [(&'static str, Kind)] = &[
+        ("$id", Kind::Text),
+        ("$sequence", Kind::Integer),
+        ("$createdAt", Kind::Time),
+        ("$updatedAt", Kind::Time),
+        ("enabled", Kind::Boolean),
+        ("name", Kind::Text),
+        ("fileSecurity", Kind::Boolean),
+        ("maximumFileSize", Kind::Integer),
+        ("encryption", Kind::Boolean),
+        ("antivirus", Kind::Boolean),
+        ("transformations", Kind::Boolean),
     ];
 
-    /// The value of an attribute; none if buckets have no such one.
-    #[must_use]
-    pub fn attribute(&self, name: &str) -> Option<Attribute<'_>> {
-        Some(match name {
-            "$id" => Attribute::Text(self.id.as_str()),
-            "$sequence" => Attribute::Integer(self.sequence),
-            "$createdAt" => Attribute::Time(self.created_at),
-            "$updatedAt" => Attribute::Time(self.updated_at),
-            "enabled" => Attribute::Boolean(self.enabled),
-            "name" => Attribute::Text(&self.name),
-            "fileSecurity" => Attribute::Boolean(self.file_security),
-            "maximumFileSize" => Attribute::Integer(self.maximum_file_size),
-            "encryption" => Attribute::Boolean(self.encryption),
-            "antivirus" => Attribute::Boolean(self.antivirus),
-            "transformations" => Attribute::Boolean(self.transformations),
-            _ => return None,
-        })
-    }
-
-    /// Whether a search finds it: see [`Search`](crate::storage::Search).
-    #[must_use]
-    pub fn is_found_by(&self, search: &crate::storage::Search) -> bool {
+    fn is_found_by(&self, search: &Search) -> bool {
         search.finds([self.id.as_str(), &self.name])
     }
 }
 
-impl BucketFile {
-    /// Names of its attributes.
-    pub const ATTRIBUTES: &'static [&'static str] = &[
-        "$id",
-        "$sequence",
-        "$createdAt",
-        "$updatedAt",
-        "name",
-        "folder",
-        "signature",
-        "mimeType",
-        "sizeOriginal",
-        "chunksTotal",
-        "chunksUploaded",
-    ];
+impl Record for Bucket {
+    type Key = &'static str;
 
-    /// The value of an attribute; none if files have no such one.
-    #[must_use]
-    pub fn attribute(&self, name: &str) -> Option<Attribute<'_>> {
-        Some(match name {
-            "$id" => Attribute::Text(self.id.as_str()),
-            "$sequence" => Attribute::Integer(self.sequence),
-            "$createdAt" => Attribute::Time(self.created_at),
-            "$updatedAt" => Attribute::Time(self.updated_at),
-            "name" => Attribute::Text(&self.name),
-            "folder" => Attribute::Text(&self.folder),
-            "signature" => Attribute::Text(&self.signature),
-            "mimeType" => Attribute::Text(&self.mime_type),
-            "sizeOriginal" => Attribute::Integer(self.size_original),
-            "chunksTotal" => Attribute::Integer(self.chunks_total),
-            "chunksUploaded" => Attribute::Integer(self.chunks_uploaded),
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    fn value(&self, attribute: &'static str) -> Option<Value<'_>> {
+        Some(match attribute {
+            "$id" => Value::text(self.id.as_str()),
+            "$sequence" => integer(self.sequence),
+            "$createdAt" => time(self.created_at),
+            "$updatedAt" => time(self.updated_at),
+            "enabled" => Value::Boolean(self.enabled),
+            "name" => Value::text(&self.name),
+            "fileSecurity" => Value::Boolean(self.file_security),
+            "maximumFileSize" => integer(self.maximum_file_size),
+            "encryption" => Value::Boolean(self.encryption),
+            "antivirus" => Value::Boolean(self.antivirus),
+            "transformations" => Value::Boolean(self.transformations),
             _ => return None,
         })
     }
+}
 
-    /// Whether a search finds it: see [`Search`](crate::storage::Search).
-    #[must_use]
-    pub fn is_found_by(&self, search: &crate::storage::Search) -> bool {
+impl Listable for BucketFile {
+    const ATTRIBUTES: &'static [(&'static str, Kind)] = &[
+        ("$id", Kind::Text),
+        ("$sequence", Kind::Integer),
+        ("$createdAt", Kind::Time),
+        ("$updatedAt", Kind::Time),
+        ("name", Kind::Text),
+        ("folder", Kind::Text),
+        ("signature", Kind::Text),
+        ("mimeType", Kind::Text),
+        ("sizeOriginal", Kind::Integer),
+        ("chunksTotal", Kind::Integer),
+        ("chunksUploaded", Kind::Integer),
+    ];
+
+    fn is_found_by(&self, search: &Search) -> bool {
         search.finds([self.id.as_str(), &self.name])
+    }
+}
+
+impl Record for BucketFile {
+    type Key = &'static str;
+
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    fn value(&self, attribute: &'static str) -> Option<Value<'_>> {
+        Some(match attribute {
+            "$id" => Value::text(self.id.as_str()),
+            "$sequence" => integer(self.sequence),
+            "$createdAt" => time(self.created_at),
+            "$updatedAt" => time(self.updated_at),
+            "name" => Value::text(&self.name),
+            "folder" => Value::text(&self.folder),
+            "signature" => Value::text(&self.signature),
+            "mimeType" => Value::text(&self.mime_type),
+            "sizeOriginal" => integer(self.size_original),
+            "chunksTotal" => integer(self.chunks_total),
+            "chunksUploaded" => integer(self.chunks_uploaded),
+            _ => return None,
+        })
     }
 }

@@ -26,6 +26,7 @@ mod entry;
 mod error;
 #[cfg(test)]
 mod faults;
+mod find;
 mod folder;
 mod id;
 #[cfg(test)]
@@ -42,12 +43,13 @@ pub(crate) mod upkeep;
 pub(crate) mod upload;
 
 pub use self::access::ContentUse;
-pub use self::attribute::Attribute;
+pub use self::attribute::Listable;
 pub(crate) use self::bucket::check_name;
 pub use self::bucket::{
     BucketRequest, Compression, MAX_BUCKETS, MAX_EXTENSION, MAX_EXTENSIONS, MAX_FILES_OF_BUCKET, MAX_NAME,
 };
 pub use self::error::{StorageError, StorageResult};
+pub use self::find::{Find, Found, Queries};
 pub use self::folder::MAX_FOLDER;
 pub use self::id::{MAX_ID, StorageId};
 pub use self::permission::{Action, Caller, MAX_PERMISSIONS, Permissions, PermissionsOf};

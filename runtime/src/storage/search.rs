@@ -23,9 +23,14 @@ impl Search {
         }
     }
 
+    /// Whether it has no word.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether one of the texts has one of the words.
     pub(crate) fn finds<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> bool {
-        self.0.is_empty() || texts.into_iter().any(|text| self.0.match_text(text))
+        self.is_empty() || texts.into_iter().any(|text| self.0.match_text(text))
     }
 }
 

@@ -8,9 +8,9 @@ use http::{Method, StatusCode};
 use runtime::dto::{BucketFile, FileFormat, FileToken};
 use runtime::facade::{BucketContent, ContentRequest, FileChange, Ownership, StorageFacade, TokenUse};
 use runtime::storage::{
-    Action, BucketRequest, Caller, ContentUse, Counting, FileTokenRequest, MAX_UPLOADS, NewBucketFile, PART_LENGTH,
-    PartRange, PresentedToken, Search, StorageError, StorageResult, TokenRefusal, UPLOAD_IDLE, UPLOAD_LIFETIME,
-    UploadedFile, parts_of,
+    Action, BucketRequest, Caller, ContentUse, Counting, FileTokenRequest, Listable, MAX_UPLOADS, NewBucketFile,
+    PART_LENGTH, PartRange, PresentedToken, Search, StorageError, StorageResult, TokenRefusal, UPLOAD_IDLE,
+    UPLOAD_LIFETIME, UploadedFile, parts_of,
 };
 use runtime::{Config, Runtime, StorageConfig};
 use tokio::io::AsyncReadExt as _;

@@ -65,5 +65,5 @@ pub use error::{Error, Result};
 pub use location::{Condition, Location, Staged};
 pub use lock::DirectoryLock;
 pub use room::{check_room, free_bytes};
-pub use store::{Admission, Latest, MAX_PENDING_COMMITS, Pair, Snapshot, Store, Submitted};
+pub use store::{Admission, Basis, Latest, MAX_PENDING_COMMITS, Pair, Snapshot, Store, Submitted};
 pub use working_copy::WorkingCopy;

@@ -209,7 +209,20 @@ impl Store {
     /// A view that includes pending commits. Only for building commits: what it shows may not be durable yet.
     #[must_use]
     pub fn latest(&self) -> Latest<'_> {
-        Latest { store: self, refusals: self.group.refusals() }
+        self.latest_since(self.basis())
+    }
+
+    /// The beginning of a view that includes pending commits and is not held meanwhile; see [`latest_since`](Self::latest_since).
+    #[must_use]
+    pub fn basis(&self) -> Basis {
+        Basis(self.group.refusals())
+    }
+
+    /// The view that began then: a commit that is [built on](Self::submit_built_on) it is refused if a commit was that it may have
+    /// shown at any time since.
+    #[must_use]
+    pub fn latest_since(&self, basis: Basis) -> Latest<'_> {
+        Latest { store: self, basis }
     }
 
     /// Waits until a commit may be submitted.
@@ -241,7 +254,7 @@ impl Store {
         admission: Admission,
         held: Option<Box<dyn Any + Send>>,
     ) -> Result<Submitted> {
-        self.submit_after(Some(latest.refusals), commit, admission, held)
+        self.submit_after(Some(latest.basis.0), commit, admission, held)
     }
 
     fn submit_after(
@@ -368,8 +381,12 @@ impl Snapshot<'_> {
 /// A view that includes pending commits.
 pub struct Latest<'a> {
     store: &'a Store,
-    refusals: u64,
+    basis: Basis,
 }
+
+/// When a view that includes pending commits began: what was refused by then, it does not show.
+#[derive(Debug, Clone, Copy)]
+pub struct Basis(u64);
 
 impl Latest<'_> {
     /// The value of a key.
@@ -514,4 +531,51 @@ fn sync_tree(directory: &Path) -> io::Result<()> {
         }
     }
     private::sync_directory(directory)
+}
+
+#[cfg(all(test, feature = "simulation", not(feature = "loom")))]
+mod tests {
+    use super::*;
+    use crate::simulation::SimulatedDisk;
+
+    const ROOM: usize = 64 << 20;
+
+    /// A store whose journal lies on a disk that can be full.
+    fn store_on(disk: &SimulatedDisk, directory: &Path) -> Store {
+        let journal = Journal::create(Arc::new(disk.clone()), StoreId::default()).unwrap();
+        let index = Index::open(&directory.join(INDEX)).unwrap();
+        let state = State { position: journal.end(), live_bytes: 0 };
+        index.apply(Vec::new(), state.position, 0).unwrap();
+        Store::with(directory, journal, index, state)
+    }
+
+    fn put(value: u8) -> Commit {
+        let mut commit = Commit::new();
+        commit.put(b"key", &[value]).unwrap();
+        commit
+    }
+
+    fn submit_on(store: &Store, basis: Basis, commit: Commit) -> Result<Submitted> {
+        store.submit_built_on(&store.latest_since(basis), commit, wait(store.admit()), None)
+    }
+
+    #[test]
+    fn what_was_built_on_a_refused_commit_is_refused_also_if_the_view_was_not_held() {
+        let (disk, directory) = (SimulatedDisk::new(1, ROOM), tempfile::tempdir().unwrap());
+        let store = store_on(&disk, directory.path());
+        let first = store.submit(put(1), wait(store.admit()), None).unwrap();
+        let basis = store.basis();
+        assert_eq!(store.latest_since(basis).get(b"key").unwrap(), Some(vec![1]));
+        let meanwhile = submit_on(&store, basis, put(2)).unwrap();
+        disk.set_capacity(0);
+        assert!(matches!(wait(first.done()), Err(Error::Full { .. })));
+        disk.set_capacity(ROOM);
+        assert!(matches!(wait(meanwhile.done()), Err(Error::Full { .. })));
+        // Neither a change nor an answer without one follows from what was refused.
+        assert!(matches!(submit_on(&store, basis, put(3)), Err(Error::Superseded)));
+        assert!(matches!(submit_on(&store, basis, Commit::new()), Err(Error::Superseded)));
+        assert_eq!(store.latest().get(b"key").unwrap(), None);
+        wait(submit_on(&store, store.basis(), put(4)).unwrap().done()).unwrap();
+        assert_eq!(store.get(b"key").unwrap(), Some(vec![4]));
+    }
 }

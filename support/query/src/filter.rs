@@ -74,6 +74,18 @@ impl<K> Filter<K> {
     pub fn and(self, other: Self) -> Self {
         Self::All(vec![self, other])
     }
+
+    /// Whether it looks at one attribute and no other, so that records with the same value of it all match or none does.
+    #[must_use]
+    pub fn is_about(&self, attribute: K) -> bool
+    where
+        K: Copy + PartialEq,
+    {
+        match self {
+            Self::All(filters) | Self::Any(filters) => filters.iter().all(|filter| filter.is_about(attribute)),
+            Self::Condition(condition) => condition.attribute == attribute,
+        }
+    }
 }
 
 impl<K> Filter<K> {

@@ -152,13 +152,44 @@ impl<'l, R: Record> Selection<'l, R> {
     /// # Errors
     /// [`SelectionError::Null`] if that is refused; [`SelectionError::TooMuchWork`].
     pub fn offer(&mut self, record: R) -> Result<(), SelectionError> {
-        self.steps_left = self.steps_left.checked_sub(self.steps).ok_or(SelectionError::TooMuchWork)?;
-        if !self.list.filter.matches(&record) {
-            return Ok(());
-        }
+        self.spend(self.steps)?;
+        if self.list.filter.matches(&record) { self.select(record) } else { Ok(()) }
+    }
+
+    /// Whether the filter matches a record. For a store that knows of several that all match or none does, for instance by
+    /// [`Filter::is_about`](crate::Filter::is_about): if one of them matches, each comes once by [`add`](Self::add) or
+    /// [`count`](Self::count).
+    ///
+    /// # Errors
+    /// [`SelectionError::TooMuchWork`].
+    pub fn matches(&mut self, record: &R) -> Result<bool, SelectionError> {
+        self.spend(self.list.filter.steps())?;
+        Ok(self.list.filter.matches(record))
+    }
+
+    /// Looks at a record that is known to match, as [`offer`](Self::offer) does.
+    ///
+    /// # Errors
+    /// As [`offer`](Self::offer).
+    pub fn add(&mut self, record: R) -> Result<(), SelectionError> {
+        self.spend(1 + self.list.orders.len() as u64)?;
+        self.select(record)
+    }
+
+    /// Counts a record that matches and is known not to be on the page. Not if [null is refused](Self::may_refuse).
+    pub fn count(&mut self) {
         if self.paging.ceiling.is_some_and(|ceiling| self.total < ceiling) {
             self.total += 1;
         }
+    }
+
+    fn spend(&mut self, steps: u64) -> Result<(), SelectionError> {
+        self.steps_left = self.steps_left.checked_sub(steps).ok_or(SelectionError::TooMuchWork)?;
+        Ok(())
+    }
+
+    fn select(&mut self, record: R) -> Result<(), SelectionError> {
+        self.count();
         self.refuse_null(&record)?;
         let (list, seed) = (self.list, self.paging.seed);
         let compare = |one: &R, other: &R| order::compare(&list.orders, seed, one, other);
@@ -179,13 +210,31 @@ impl<'l, R: Record> Selection<'l, R> {
     /// A store that yields records in the order of the list, for instance in that of creation, can stop then.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let is_counted = self.paging.ceiling.is_none_or(|ceiling| self.total >= ceiling);
         let needs_all = match self.cursor {
             None => false,
-            Some((_, Side::After)) => self.refuses_null() && self.list.orders.iter().any(Order::is_nullable),
+            Some((_, Side::After)) => self.may_refuse(),
             Some((_, Side::Before)) => true,
         };
-        is_counted && !needs_all && self.best.candidates.len() >= self.best.size
+        self.is_counted() && !needs_all && self.is_full()
+    }
+
+    /// Whether further matches are not counted.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.paging.ceiling.is_none_or(|ceiling| self.total >= ceiling)
+    }
+
+    /// Whether as many records have come that are on the right side of the cursor as the list shows and skips: then one that is farther
+    /// from the beginning of the page than all that have come is not on it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.best.candidates.len() >= self.best.size
+    }
+
+    /// Whether each match has to be looked at, because null is refused.
+    #[must_use]
+    pub fn may_refuse(&self) -> bool {
+        self.cursor.is_some() && self.refuses_null() && self.list.orders.iter().any(Order::is_nullable)
     }
 
     /// The page of what has come.

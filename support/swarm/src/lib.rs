@@ -62,6 +62,7 @@ mod streams;
 mod tls;
 mod traffic;
 mod transport;
+mod upgrade;
 mod yamux;
 
 pub use address::AddressPolicy;

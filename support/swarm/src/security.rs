@@ -3,19 +3,22 @@
 
 use std::io;
 
-use futures_util::future::{BoxFuture, Either};
-use futures_util::{AsyncRead, AsyncWrite, FutureExt as _};
-use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
+use futures_util::future::Either;
+use futures_util::{AsyncRead, AsyncWrite};
+use libp2p::core::upgrade::{InboundConnectionUpgrade as _, OutboundConnectionUpgrade as _};
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, noise};
 
 use crate::StartError;
 use crate::tls::{self, Tls};
 
+/// The name of Noise, as libp2p specifies it.
+const NOISE: &str = "/noise";
+
 /// An encrypted connection.
 pub(crate) type Secured<C> = Either<noise::Output<C>, tls::Output<C>>;
 
-/// Upgrades connections.
+/// Encrypts connections.
 #[derive(Clone)]
 pub(crate) struct Security {
     noise: noise::Config,
@@ -24,7 +27,7 @@ pub(crate) struct Security {
 }
 
 /// What is offered, in the order in which a dialer proposes it. The last proposal is sent together with the handshake, so each one before it costs a
-/// round trip. A listener understands the same: libp2p asks for the protocols without saying which side it is.
+/// round trip. A listener understands the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
     /// Noise, as peers do that do not know TLS.
@@ -86,43 +89,45 @@ impl AsRef<str> for Protocol {
     /// The names of the specifications of libp2p.
     fn as_ref(&self) -> &str {
         match self {
-            Self::Noise => "/noise",
+            Self::Noise => NOISE,
             Self::Tls => "/tls/1.0.0",
         }
     }
 }
 
-impl UpgradeInfo for Security {
-    type Info = Protocol;
-    type InfoIter = std::iter::Copied<std::slice::Iter<'static, Protocol>>;
-
-    fn protocol_info(&self) -> Self::InfoIter {
+impl Security {
+    /// What a listener understands, in the order in which a dialer proposes it.
+    pub(crate) fn protocols(&self) -> impl Iterator<Item = Protocol> + use<> {
         self.offer.protocols().iter().copied()
     }
-}
 
-impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> InboundConnectionUpgrade<C> for Security {
-    type Output = (PeerId, Secured<C>);
-    type Error = SecurityError;
-    type Future = BoxFuture<'static, Result<Self::Output, Self::Error>>;
-
-    fn upgrade_inbound(self, connection: C, protocol: Protocol) -> Self::Future {
+    /// The side of who dials: the peer that answers, and the connection to it.
+    pub(crate) async fn connect<C>(
+        self,
+        connection: C,
+        protocol: Protocol,
+    ) -> Result<(PeerId, Secured<C>), SecurityError>
+    where
+        C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         match protocol {
-            Protocol::Noise => self.noise.upgrade_inbound(connection, "/noise").map(by_noise).boxed(),
-            Protocol::Tls => self.tls.accept(connection).map(by_tls).boxed(),
+            Protocol::Noise => by_noise(self.noise.upgrade_outbound(connection, NOISE).await),
+            Protocol::Tls => by_tls(self.tls.connect(connection).await),
         }
     }
-}
 
-impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgrade<C> for Security {
-    type Output = (PeerId, Secured<C>);
-    type Error = SecurityError;
-    type Future = BoxFuture<'static, Result<Self::Output, Self::Error>>;
-
-    fn upgrade_outbound(self, connection: C, protocol: Protocol) -> Self::Future {
+    /// The side of who listens: the peer that dialled, and the connection to it.
+    pub(crate) async fn accept<C>(
+        self,
+        connection: C,
+        protocol: Protocol,
+    ) -> Result<(PeerId, Secured<C>), SecurityError>
+    where
+        C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         match protocol {
-            Protocol::Noise => self.noise.upgrade_outbound(connection, "/noise").map(by_noise).boxed(),
-            Protocol::Tls => self.tls.connect(connection).map(by_tls).boxed(),
+            Protocol::Noise => by_noise(self.noise.upgrade_inbound(connection, NOISE).await),
+            Protocol::Tls => by_tls(self.tls.accept(connection).await),
         }
     }
 }
@@ -164,9 +169,9 @@ mod tests {
         let dialer = Security::new(&key(1), dialer).unwrap();
         let listener = Security::new(&key(2), listener).unwrap();
         let dial = async {
-            let selected = dialer_select_proto(near.compat(), dialer.protocol_info(), Version::V1Lazy).await;
+            let selected = dialer_select_proto(near.compat(), dialer.protocols(), Version::V1Lazy).await;
             let (protocol, negotiated) = selected.unwrap();
-            let (peer, mut connection) = dialer.upgrade_outbound(negotiated, protocol).await.unwrap();
+            let (peer, mut connection) = dialer.connect(negotiated, protocol).await.unwrap();
             assert_eq!(peer, key(2).public().to_peer_id());
             connection.write_all(&[1; 100_000]).await.unwrap();
             connection.close().await.unwrap();
@@ -176,9 +181,9 @@ mod tests {
             used(&connection)
         };
         let listen = async {
-            let selected = listener_select_proto(far.compat(), listener.protocol_info()).await;
+            let selected = listener_select_proto(far.compat(), listener.protocols()).await;
             let (protocol, negotiated) = selected.unwrap();
-            let (peer, mut connection) = listener.upgrade_inbound(negotiated, protocol).await.unwrap();
+            let (peer, mut connection) = listener.accept(negotiated, protocol).await.unwrap();
             assert_eq!(peer, key(1).public().to_peer_id());
             let mut read = vec![0; 100_000];
             connection.read_exact(&mut read).await.unwrap();

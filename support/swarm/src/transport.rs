@@ -7,21 +7,21 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
+use libp2p::core::Transport;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::dummy::DummyTransport;
 use libp2p::core::transport::timeout::TransportTimeout;
 use libp2p::core::transport::{Boxed, DialOpts, ListenerId, MemoryTransport, TransportError, TransportEvent};
-use libp2p::core::{Transport, upgrade};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, dns, quic, relay, tcp};
 
 use crate::address::without_peer;
-use crate::closing::ClosedInTime;
 use crate::config::Config;
 use crate::connection::OUTGOING_STREAMS;
 use crate::large_reads::LargeReads;
 use crate::security::{Offer, Security};
+use crate::upgrade::Upgrade;
 use crate::yamux::Multiplexing;
 use crate::{AddressPolicy, Limits, StartError};
 
@@ -119,8 +119,8 @@ where
     // Yamux ends a connection that has more streams than this, so it is more than two peers that keep the limits ever have.
     let multiplexing = Multiplexing::new(streams_of_connection(&config.limits));
     let plain = plain.map(|connection, _| LargeReads::new(connection));
-    let secured = plain.upgrade(upgrade::Version::V1Lazy).authenticate(security).multiplex(multiplexing);
-    Ok(secured.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(ClosedInTime::new(muxer)))).boxed())
+    let upgrade = Upgrade::new(security, multiplexing);
+    Ok(plain.and_then(move |connection, endpoint| upgrade.apply(connection, endpoint)).boxed())
 }
 
 fn streams_of_connection(limits: &Limits) -> usize {

@@ -3,21 +3,25 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
-use futures_util::future::{Ready, ready as at_once};
 use futures_util::{AsyncRead, AsyncWrite};
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
-use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
 use yamux::{Config, Connection, ConnectionError, DEFAULT_CREDIT, Mode, Stream};
 
-/// Bytes by which the receive windows of all streams of a connection together may grow beyond the 256 KiB that each has. It
-/// costs that much memory where the application is slower than the line. Half of a window is given anew at a time, so one stream
-/// carries some half of it in each round trip: 186 MB/s were measured over one of 60 ms, and 112 MB/s with half of this. More does not fit:
-/// a receiver over such a line takes 45 to 56 MiB with it, of the 64 MiB that it may take.
+/// Bytes by which the receive windows of all streams of a connection together may grow beyond the 256 KiB that each has, where the handshake was
+/// slow. It costs that much memory where the application is slower than the line. More does not fit: a receiver over such a line takes 45 to 56 MiB
+/// with it, of the 64 MiB that it may take.
 pub(crate) const WINDOW_GROWTH: usize = 32 * 1024 * 1024;
+
+/// The same where the handshake was fast.
+const LEAST_GROWTH: usize = 8 * 1024 * 1024;
+
+/// Bytes per second that a stream is to carry. Half of a window is given anew at a time, so a stream carries some half of it in each round trip; a
+/// handshake of TLS has two of them, one of Noise has one.
+const RATE: u64 = 512 * 1024 * 1024;
 
 /// Bytes of a frame that is sent. With its header it is one message, so each takes one system call and one wake-up.
 const FRAME_LENGTH: usize = MESSAGE_LENGTH - FRAME_HEADER;
@@ -31,54 +35,58 @@ const FRAME_HEADER: usize = 12;
 /// Inbound streams that wait until they are taken; more are reset. A peer opens no more before they are acknowledged.
 const WAITING_STREAMS: usize = 256;
 
-/// Upgrades connections.
+/// The protocol.
+pub(crate) const PROTOCOL: &str = "/yamux/1.0.0";
+
+/// Multiplexes connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Multiplexing(Config);
+pub(crate) struct Multiplexing {
+    streams: usize,
+}
 
 impl Multiplexing {
     /// A connection with more streams than this is ended.
     pub(crate) fn new(streams: usize) -> Self {
-        let mut config = Config::default();
-        // In this order: each of them checks that every stream has the least window.
-        config.set_max_connection_receive_window(None).set_max_num_streams(streams);
-        config.set_max_connection_receive_window(Some(streams * DEFAULT_CREDIT as usize + WINDOW_GROWTH));
-        config.set_split_send_size(FRAME_LENGTH);
-        Self(config)
+        Self { streams }
     }
 
-    fn begin<C: AsyncRead + AsyncWrite + Unpin>(self, connection: C, mode: Mode) -> Multiplexed<C> {
-        let connection = Connection::new(connection, self.0, mode);
+    /// The side of who dialled, after a handshake that took so long.
+    pub(crate) fn dialer<C>(&self, connection: C, handshake: Duration) -> Multiplexed<C>
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.begin(connection, Mode::Client, handshake)
+    }
+
+    /// The side of who listened, after a handshake that took so long.
+    pub(crate) fn listener<C>(&self, connection: C, handshake: Duration) -> Multiplexed<C>
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.begin(connection, Mode::Server, handshake)
+    }
+
+    fn begin<C: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        connection: C,
+        mode: Mode,
+        handshake: Duration,
+    ) -> Multiplexed<C> {
+        let mut config = Config::default();
+        let windows = self.streams * DEFAULT_CREDIT as usize + window_growth(handshake);
+        // In this order: each of them checks that every stream has the least window.
+        config.set_max_connection_receive_window(None).set_max_num_streams(self.streams);
+        config.set_max_connection_receive_window(Some(windows));
+        config.set_split_send_size(FRAME_LENGTH);
+        let connection = Connection::new(connection, config, mode);
         Multiplexed { connection, waiting: VecDeque::new(), taker: None }
     }
 }
 
-impl UpgradeInfo for Multiplexing {
-    type Info = &'static str;
-    type InfoIter = iter::Once<Self::Info>;
-
-    fn protocol_info(&self) -> Self::InfoIter {
-        iter::once("/yamux/1.0.0")
-    }
-}
-
-impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> InboundConnectionUpgrade<C> for Multiplexing {
-    type Output = Multiplexed<C>;
-    type Error = io::Error;
-    type Future = Ready<Result<Self::Output, Self::Error>>;
-
-    fn upgrade_inbound(self, connection: C, _: Self::Info) -> Self::Future {
-        at_once(Ok(self.begin(connection, Mode::Server)))
-    }
-}
-
-impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgrade<C> for Multiplexing {
-    type Output = Multiplexed<C>;
-    type Error = io::Error;
-    type Future = Ready<Result<Self::Output, Self::Error>>;
-
-    fn upgrade_outbound(self, connection: C, _: Self::Info) -> Self::Future {
-        at_once(Ok(self.begin(connection, Mode::Client)))
-    }
+/// Bytes by which windows may grow after a handshake that took so long.
+fn window_growth(handshake: Duration) -> usize {
+    let wanted = u128::from(RATE) * handshake.as_micros() / 1_000_000;
+    usize::try_from(wanted).unwrap_or(usize::MAX).clamp(LEAST_GROWTH, WINDOW_GROWTH)
 }
 
 /// A connection with streams.
@@ -147,7 +155,6 @@ mod tests {
     use std::future::poll_fn;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use futures_util::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::io::DuplexStream;
@@ -183,11 +190,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_was_read_fast_buffers_no_more_than_the_bound() {
+        for (handshake, growth) in [(Duration::MAX, WINDOW_GROWTH), (Duration::ZERO, LEAST_GROWTH)] {
+            assert_bound(handshake, growth).await;
+        }
+    }
+
+    #[test]
+    fn the_slower_a_handshake_was_the_more_a_window_grows_within_its_bounds() {
+        let grown = [0, 15, 16, 40, 62, 63, 60_000].map(|millis| window_growth(Duration::from_millis(millis)) >> 20);
+        assert_eq!(grown, [8, 8, 8, 20, 31, 32, 32]);
+    }
+
+    async fn assert_bound(handshake: Duration, growth: usize) {
         const STREAMS: usize = 8;
-        const MOST: usize = DEFAULT_CREDIT as usize + WINDOW_GROWTH;
+        let most: usize = DEFAULT_CREDIT as usize + growth;
         let (near, far) = tokio::io::duplex(PIPE);
-        let mut receiver = Multiplexing::new(STREAMS).begin(near.compat(), Mode::Server);
-        let mut sender = Multiplexing::new(STREAMS).begin(far.compat(), Mode::Client);
+        let mut receiver = Multiplexing::new(STREAMS).listener(near.compat(), handshake);
+        let mut sender = Multiplexing::new(STREAMS).dialer(far.compat(), handshake);
         // The receiver asks for the round trip with its first action. yamux reads the clock of the system, so this time has to pass.
         assert!(futures_util::poll!(poll_fn(|context| Pin::new(&mut receiver).poll_inbound(context))).is_pending());
         std::thread::sleep(ROUND_TRIP);
@@ -206,13 +225,13 @@ mod tests {
         let (mut read, mut block, mut rounds_with_it) = (0, vec![0; PIPE], 0);
         // Without the bound the window would go on to double.
         for _ in 0..ROUNDS {
-            for _ in 0..2 * MOST / PIPE {
+            for _ in 0..2 * most / PIPE {
                 read += incoming.read(&mut block).await.unwrap();
             }
             let unread = settled(&written).await - read;
-            assert!(unread <= MOST, "{unread} bytes");
+            assert!(unread <= most, "{unread} bytes");
             // Half of the window is given anew at a time.
-            rounds_with_it += usize::from(unread > MOST / 2 - PIPE);
+            rounds_with_it += usize::from(unread > most / 2 - PIPE);
             if rounds_with_it == 4 {
                 return;
             }

@@ -35,9 +35,10 @@ pub const MAX_CLAIMS_WITHOUT_LIMIT: usize = 16;
 ///
 /// - **Who counts.** The side that allocates the uses of a token, and it alone: a backbone, or the node that made the token.
 /// - **Atomically.** Whoever changes a value of this type holds the lock of the token from before it was read until what it
-///   became is stored. So at most [`limit`](Self::limit) uses ever count or are leased, also if the limit was always that one.
-/// - **Durably.** What an operation changed is on disk before it is answered, and before the first byte of content leaves. What
-///   cannot be stored is answered with the failure.
+///   became is stored, or is certain to be stored before whatever the next one makes of it. So at most [`limit`](Self::limit) uses
+///   ever count or are leased, also if the limit was always that one.
+/// - **Durably.** What an operation changed, or was decided by, is on disk before it is answered, and before the first byte of content
+///   leaves. What cannot be stored is answered with the failure.
 /// - **Refusals** change nothing that has to be stored.
 /// - **Cancellation.** A claim whose answer nobody heard may be leased; it lapses, or is the same use when it is asked again.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

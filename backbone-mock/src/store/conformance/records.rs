@@ -193,6 +193,21 @@ pub(super) async fn updates_are_exact_without_a_lock(storage: &impl Storage) {
     assert_eq!(value(&backend, "gone").await, None);
 }
 
+pub(super) async fn nothing_is_lost_of_what_releases_its_lock_early(storage: &impl Storage) {
+    let backend = storage.open().await;
+    let use_once = async |number: u8| {
+        let mut session = locked(&backend, LockSpace::Records, &["a"]).await;
+        let before = session.latest(b"a").await.unwrap().map_or(0, |value| value[0]);
+        // Some look only, and some keep the lock.
+        let after = before + u8::from(!number.is_multiple_of(3));
+        let changes = if after == before { Changes::default() } else { writes(&[("a", after)]) };
+        session.commit(Changes { releases_early: !number.is_multiple_of(5), ..changes }).await.unwrap();
+        assert!(value(&backend, "a").await.unwrap_or(0) >= after, "what follows from it can be answered");
+    };
+    join_all((0..150).map(use_once)).await;
+    assert_eq!(value(&backend, "a").await, Some(100));
+}
+
 /// Commits each of these under the lock of its number, several at the same time, but waits for none: each is polled up to so
 /// many times and dropped. Returns when all locks are free.
 async fn abandon(backend: &Backend, commits: Vec<Changes>, polls: usize) {

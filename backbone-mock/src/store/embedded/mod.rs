@@ -8,7 +8,7 @@ use std::any::Any;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use durable::{Admission, Commit, DirectoryLock, Submitted, private};
+use durable::{Admission, Basis, Commit, DirectoryLock, Submitted, private};
 
 use super::contract::{
     Backend, Changes, Claim, KeyRange, LockSpace, MAX_COMMIT_BYTES, MAX_KEY_BYTES, Pending, Records, Session,
@@ -41,13 +41,7 @@ fn open_now(data_dir: &Path) -> Result<Backend, Error> {
     let blob_dir = data_dir.join(BLOBS);
     let blobs = BlobFiles::open(&blob_dir).map_err(|error| durable::Error::io(&blob_dir, &error))?;
     let notifications = Arc::<LocalNotifications>::default();
-    let journal = Journal {
-        records,
-        locks: Locks::new(),
-        counting: Mutex::new(()),
-        notifications: notifications.clone(),
-        _lock: lock,
-    };
+    let journal = Journal::new(records, notifications.clone(), lock);
     let records = Arc::new(JournalRecords(Arc::new(journal)));
     Ok(Backend { records, blobs: Arc::new(blobs), notifications, server_key: key })
 }
@@ -76,6 +70,16 @@ struct Journal {
     _lock: DirectoryLock,
 }
 
+impl Journal {
+    fn new(records: durable::Store, notifications: Arc<LocalNotifications>, lock: DirectoryLock) -> Self {
+        Self { records, locks: Locks::new(), counting: Mutex::new(()), notifications, _lock: lock }
+    }
+
+    fn begin(self: &Arc<Self>) -> JournalSession {
+        JournalSession { journal: self.clone(), guards: Vec::new(), basis: None }
+    }
+}
+
 /// Reads wait for the disk only, so they need no task of their own.
 fn ready<'a, T: Send + 'a>(outcome: Result<T, StoreError>) -> Pending<'a, T> {
     Box::pin(std::future::ready(outcome))
@@ -101,7 +105,7 @@ impl Records for JournalRecords {
     }
 
     fn begin(&self) -> Box<dyn Session> {
-        Box::new(JournalSession { journal: self.0.clone(), guards: Vec::new() })
+        Box::new(self.0.begin())
     }
 
     fn check_room(&self, bytes: u64) -> Result<(), StoreError> {
@@ -130,6 +134,8 @@ impl Records for JournalRecords {
 struct JournalSession {
     journal: Arc<Journal>,
     guards: Vec<Guard>,
+    /// When it read first what commits left that may not be durable yet.
+    basis: Option<Basis>,
 }
 
 impl Session for JournalSession {
@@ -138,6 +144,11 @@ impl Session for JournalSession {
             self.guards.append(&mut self.journal.locks.lock(space, names).await);
             Ok(())
         })
+    }
+
+    fn latest<'a>(&'a mut self, key: &'a [u8]) -> Pending<'a, Option<Vec<u8>>> {
+        let basis = *self.basis.get_or_insert_with(|| self.journal.records.basis());
+        ready(self.journal.records.latest_since(basis).get(key).map_err(Into::into))
     }
 
     fn commit(self: Box<Self>, mut changes: Changes) -> Pending<'static, ()> {
@@ -169,22 +180,26 @@ async fn send_after(
 }
 
 impl JournalSession {
+    /// Submits changes. Guards that are released early go when this returns: the order of the commit is decided then.
     fn submit(self, changes: Changes, admission: Admission) -> Result<Submitted, StoreError> {
-        let Self { journal, guards } = self;
+        let Self { journal, guards, basis } = self;
+        let Changes { writes, updates, claims, releases_early, notifications: _ } = changes;
         let mut commit = Commit::new();
-        for (key, value) in &changes.writes {
+        for (key, value) in &writes {
             put_or_remove(&mut commit, key, value.as_deref())?;
         }
-        if changes.updates.is_empty() {
-            return Ok(journal.records.submit(commit, admission, Some(held(guards, changes.claims)))?);
+        let (_early, guards) = if releases_early { (guards, Vec::new()) } else { (Vec::new(), guards) };
+        if updates.is_empty() && basis.is_none() {
+            return Ok(journal.records.submit(commit, admission, Some(held(guards, claims)))?);
         }
-        let _turn = journal.counting.lock().expect("no code panics while it holds the lock");
-        let latest = journal.records.latest();
-        for (key, update) in &changes.updates {
+        let _turn =
+            (!updates.is_empty()).then(|| journal.counting.lock().expect("no code panics while it holds the lock"));
+        let latest = journal.records.latest_since(basis.unwrap_or_else(|| journal.records.basis()));
+        for (key, update) in &updates {
             let value = update(latest.get(key)?)?;
             put_or_remove(&mut commit, key, value.as_deref())?;
         }
-        Ok(journal.records.submit_built_on(&latest, commit, admission, Some(held(guards, changes.claims)))?)
+        Ok(journal.records.submit_built_on(&latest, commit, admission, Some(held(guards, claims)))?)
     }
 }
 
@@ -221,6 +236,37 @@ mod tests {
         let mut next = records.begin();
         next.lock(LockSpace::Records, &["a"]).await.unwrap();
         assert_eq!(records.get(b"a").await.unwrap(), Some(vec![1]));
+    }
+
+    /// Writes a value under a lock and returns what it read there, and the commit, which nobody flushes yet.
+    async fn submitted(journal: &Arc<Journal>, value: u8, releases_early: bool) -> (Option<Vec<u8>>, Submitted) {
+        let mut session = journal.begin();
+        session.lock(LockSpace::Records, &["a"]).await.unwrap();
+        let before = session.latest(b"a").await.unwrap();
+        let writes = [(b"a".to_vec(), Some(vec![value]))].into();
+        let changes = Changes { writes, releases_early, ..Changes::default() };
+        (before, session.submit(changes, journal.records.admit().await).unwrap())
+    }
+
+    #[tokio::test]
+    async fn those_behind_an_early_release_share_its_flush_and_nobody_else_sees_it_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DirectoryLock::take(dir.path(), LOCK_FILE).unwrap();
+        let records = open::open(dir.path()).unwrap().records;
+        let journal = Arc::new(Journal::new(records, Arc::default(), lock));
+        let (before, first) = submitted(&journal, 1, true).await;
+        assert_eq!(before, None);
+        let (before, second) = submitted(&journal, 2, true).await;
+        assert_eq!(before, Some(vec![1]));
+        assert_eq!(journal.records.get(b"a").unwrap(), None, "it may be lost");
+        second.done().await.unwrap();
+        assert_eq!(journal.records.get(b"a").unwrap(), Some(vec![2]));
+        first.done().await.unwrap();
+        let (_, last) = submitted(&journal, 3, false).await;
+        let mut waiting = Box::pin(submitted(&journal, 4, true));
+        assert!(futures_util::poll!(&mut waiting).is_pending(), "the lock is kept until the commit is durable");
+        last.done().await.unwrap();
+        assert_eq!(waiting.await.0, Some(vec![3]));
     }
 
     #[test]

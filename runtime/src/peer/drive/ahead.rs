@@ -10,7 +10,7 @@ use transport::peer::{ContentHeader, PIECE_LENGTH, PeerError};
 use super::{Incoming, Line, Link, while_alive};
 
 /// Bytes that are read ahead. More than what a receiver verifies and writes at a time, and little beside the windows of a transport.
-pub(super) const READ_AHEAD: usize = 4 * 1024 * 1024;
+pub(super) const READ_AHEAD: usize = 2 * 1024 * 1024;
 
 /// What bytes that arrived together count at least: handing them over takes memory, too, and a peer can send them one by one.
 pub(super) const COUNTED: usize = 256;

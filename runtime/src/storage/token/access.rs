@@ -97,9 +97,15 @@ pub(crate) async fn flush(core: &Core) -> Result<(), StoreError> {
     let write = |view: &View<'_>| {
         let mut batch = Batch::new();
         for (number, access) in &pending {
-            // Not if it was deleted meanwhile.
-            if record::at(view, *number)?.is_some() {
-                record::put_access(&mut batch, *number, access)?;
+            match record::at(view, *number) {
+                Ok(Some(_)) => record::put_access(&mut batch, *number, access)?,
+                // It was deleted meanwhile.
+                Ok(None) => {}
+                // The uses of all others are written nevertheless.
+                Err(error) if error.is_damaged() => {
+                    warn!(number, %error, "a use of a file token that cannot be read is lost")
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok::<_, StoreError>((batch, ()))

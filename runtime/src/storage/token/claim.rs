@@ -112,10 +112,15 @@ pub(crate) async fn claim(core: &Core, presented: &PresentedToken) -> StorageRes
             uses: &uses,
             now,
         };
-        judge(&facts)?;
+        if let Err(refusal) = judge(&facts) {
+            return refused(refusal);
+        }
         let token = found.ok_or(TokenRefusal::Invalid)?;
         let id = TokenClaimId::new(&token.id);
-        let lease = uses.claim(id.claim(), now).map_err(TokenRefusal::from)?;
+        let lease = match uses.claim(id.claim(), now) {
+            Ok(lease) => lease,
+            Err(none_left) => return refused(none_left.into()),
+        };
         let mut batch = Batch::new();
         record::put_uses(&mut batch, &token, &uses)?;
         let claim = TokenClaim {
@@ -126,9 +131,17 @@ pub(crate) async fn claim(core: &Core, presented: &PresentedToken) -> StorageRes
             lease_ends_at: lease.ends_at,
             remaining: lease.remaining,
         };
-        Ok::<_, StorageError>((batch, claim))
+        Ok::<_, StorageError>((batch, Ok(claim)))
     };
-    core.store.change(lease).await
+    Ok(core.store.change(lease).await??)
+}
+
+/// What a refusal stores, which is nothing. One that follows from uses waits until these are on disk, because they could be lost.
+fn refused<T>(refusal: TokenRefusal) -> StorageResult<(Batch, Result<T, TokenRefusal>)> {
+    match refusal {
+        TokenRefusal::Exhausted | TokenRefusal::TooManyClaims => Ok((Batch::new(), Err(refusal))),
+        other => Err(other.into()),
+    }
 }
 
 /// Ends a use: it counts. Again, it changes nothing.
@@ -192,12 +205,15 @@ async fn reserve(
     let reserve = |view: &View<'_>| {
         let token = current(view, token)?;
         let mut uses = record::uses_of(view, &token)?;
-        let is_first = count(&mut uses, now).map_err(TokenRefusal::from)?;
+        let is_first = match count(&mut uses, now) {
+            Ok(is_first) => is_first,
+            Err(none_left) => return refused(none_left.into()),
+        };
         let mut batch = Batch::new();
         record::put_uses(&mut batch, &token, &uses)?;
-        Ok::<_, StorageError>((batch, is_first))
+        Ok::<_, StorageError>((batch, Ok(is_first)))
     };
-    core.store.change(reserve).await
+    Ok(core.store.change(reserve).await??)
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@
 //! StorageTokenAccess/<token>               when it was used last, if it was
 //! ```
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 use transport::access::Uses;
 use transport::wire::Timestamp;
 
@@ -138,12 +141,40 @@ pub(crate) fn remove(view: &View<'_>, batch: &mut Batch, edit: &mut Edit, token:
     Ok(())
 }
 
-/// Removes all tokens of a file.
+/// Removes all tokens of a file, also those that cannot be read: they would keep the file.
 pub(crate) fn remove_of_file(view: &View<'_>, batch: &mut Batch, edit: &mut Edit, file: &FileEntry) -> Result<()> {
-    for (_, number) in view.values::<u64>(&of_file(file.bucket, file.number))? {
-        if let Some(token) = at(view, number)? {
-            remove(view, batch, edit, &token)?;
+    let of_file = of_file(file.bucket, file.number);
+    let mut unreadable = BTreeSet::new();
+    for name in view.value_names(&of_file, &of_file, usize::MAX)? {
+        let Ok(number) = u64::from_str_radix(&name[of_file.len()..], 16) else { continue };
+        match at(view, number) {
+            Err(error) if error.is_damaged() => {
+                warn!(number, %error, "a file token that cannot be read is removed with its file");
+                unreadable.insert(number);
+                batch.remove_value(&name);
+            }
+            token => {
+                if let Some(token) = token? {
+                    remove(view, batch, edit, &token)?;
+                }
+            }
         }
+    }
+    if unreadable.is_empty() { Ok(()) } else { remove_unreadable(view, batch, edit, &unreadable) }
+}
+
+/// Removes tokens whose ids are not known. The names with the ids are all looked at to find those of them, once for all.
+fn remove_unreadable(view: &View<'_>, batch: &mut Batch, edit: &mut Edit, numbers: &BTreeSet<u64>) -> Result<()> {
+    edit.remove_tokens(view, numbers.len() as u64)?;
+    for name in view.value_names(TOKEN_ID, TOKEN_ID, usize::MAX)? {
+        match view.value(&name) {
+            Ok(Some(number)) if numbers.contains(&number) => _ = batch.remove_value(&name),
+            Err(error) if !error.is_damaged() => return Err(error),
+            _ => {}
+        }
+    }
+    for (number, prefix) in numbers.iter().flat_map(|number| [TOKENS, USES, ACCESS].map(|prefix| (*number, prefix))) {
+        batch.remove_value(&numbered(prefix, number));
     }
     Ok(())
 }

@@ -527,6 +527,44 @@ async fn a_damaged_token_does_not_keep_others_from_being_removed() {
 }
 
 #[tokio::test]
+async fn a_damaged_token_goes_with_its_file_and_keeps_no_use_of_others_from_being_written() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let (damaged, other) =
+            (world.token(FileTokenRequest::default()).await, world.token(FileTokenRequest::default()).await);
+        let core = &world.node.core;
+        for token in [&damaged, &other] {
+            access::note_use(core, &stored(&world, token), ContentUse::View, 1, true).unwrap();
+        }
+        let mut batch = Batch::new();
+        batch.put_value(&format!("StorageToken/{:016x}", damaged.sequence), &"not what is there").unwrap();
+        core.store.commit(batch).await.unwrap();
+        access::flush(core).await.unwrap();
+        assert!(core.token_accesses.all().is_empty(), "nobody tries again for ever");
+        assert!(record::access_of(&core.store.view(), other.sequence).unwrap().is_some());
+        let remove = |view: &View<'_>| {
+            let bucket = records::bucket(view, BUCKET)?.unwrap();
+            let file = records::file(view, bucket.number, "f")?.unwrap();
+            let (mut batch, mut edit) = (Batch::new(), Edit::default());
+            edit.remove_file(view, &mut batch, &file)?;
+            edit.finish(&mut batch)?;
+            Ok::<_, StorageError>((batch, ()))
+        };
+        core.store.change(remove).await.unwrap();
+        let view = core.store.view();
+        for beginning in
+            ["StorageToken/", "StorageTokenId/", "StorageTokenOf/", "StorageTokenUses/", "StorageTokenAccess/"]
+        {
+            assert_eq!(view.value_names(beginning, beginning, 10).unwrap(), Vec::<String>::new());
+        }
+        assert_eq!(Edit::default().tokens(&view).unwrap(), 0);
+        assert_eq!(world.listed().await, []);
+    })))
+    .await;
+}
+
+#[tokio::test]
 async fn as_many_tokens_as_are_deleted_at_a_time_leave_the_rest_in_memory() {
     let directory = tempfile::tempdir().unwrap();
     Box::pin(Holder::default().scope(Box::pin(async {
