@@ -4,7 +4,7 @@
 //! and that text has a form that clients of the published connectors know. [`of_rest`] reads the parts back where a message
 //! needs them, as the inverse of what the REST interface writes; codes decide everything else.
 
-use runtime::{CHECK_ID, Error, ErrorCode, InvalidProperty, Property, PropertyRule};
+use runtime::{CHECK_ID, Error, ErrorCode, InvalidProperty, Property, PropertyRule, Undelivered};
 
 use crate::code::Code;
 
@@ -43,6 +43,11 @@ pub(crate) fn of_error(code: &Code, error: &Error) -> Message {
 fn undelivered(text: &str) -> &str {
     let end = ["; make sure", ". Try again"].iter().filter_map(|end| text.find(end)).min();
     &text[..end.unwrap_or(text.len())]
+}
+
+/// Whether the node that shares was reached, by the text of an error.
+pub(crate) fn is_sender_reached(text: &str) -> bool {
+    text.contains(Undelivered::REACHED)
 }
 
 /// What is wrong, and the next step behind the last semicolon.

@@ -99,8 +99,10 @@ pub struct PeerConfig {
     /// The same for addresses of this machine.
     pub loopback_addresses: bool,
     /// Whether tokens that other devices of the identity make name this device, too, so that it gives their files while those devices cannot be
-    /// reached. It needs the files in its content store, and tells the other devices its addresses through the datawallet.
+    /// reached. What of a file is not in its content store it takes from the backbone. It tells the other devices its addresses through the datawallet.
     pub stand_in: bool,
+    /// Whether tokens that this device makes name other devices of the identity that stand in for it.
+    pub name_others: bool,
     /// For how long bytes of a file are asked for at one place, the node that shares it or the backbone, before the other one is
     /// asked, too.
     pub patience: Duration,
@@ -176,6 +178,7 @@ impl Default for PeerConfig {
             private_addresses: true,
             loopback_addresses: false,
             stand_in: false,
+            name_others: true,
             patience: Duration::from_secs(1),
             disclosure: PeerDisclosure::default(),
             limits: PeerLimits::default(),

@@ -100,7 +100,7 @@ pub enum Event {
         file: FileId,
         /// By which path they came, if it was found out.
         path: Option<Path>,
-        /// The peer that sent them, in base58; none if it was a backbone.
+        /// The peer that sent them, in base58; none if it was a backbone, or one of several devices that a token names.
         peer: Option<String>,
     },
 }

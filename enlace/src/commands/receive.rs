@@ -26,6 +26,7 @@ use crate::receive::{
     with_attempts,
 };
 use crate::size;
+use crate::wording::is_sender_reached;
 
 /// Names the backbone of references that do not.
 const BACKBONE_VARIABLE: &str = "ENLACE_BACKBONE";
@@ -445,6 +446,11 @@ async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &D
         (_, Kind::NotFound) if incoming.for_identity.is_some() => {
             refused("the sender shared this with another identity, or has deleted the reference, or it has expired")
                 .hint(format!("your address is {}", ours().await))
+        }
+        (_, Kind::NotFound) if incoming.is_direct && is_sender_reached(&failure.message) => {
+            let message = "the sender was reached but did not deliver, and the backbone does not have the reference";
+            Failure { message: message.to_owned(), ..failure }
+                .hint("try again in a moment; the reference may have expired or been deleted, too")
         }
         (_, Kind::NotFound) if incoming.is_direct => {
             Failure { message: "neither the sender nor a backbone has the reference".to_owned(), ..failure }

@@ -461,7 +461,7 @@ pub(crate) const KEYS: &[Key] = &[
         "enlace.peers.standIn",
         ValueForm::Flag,
         "false",
-        "let tokens that other devices of the identity make name this device, too: it gives their files while those devices cannot be reached",
+        "let tokens that other devices of the identity make name this device, too: it gives their files, from its content store or the backbone, while those devices cannot be reached",
     ),
     key(
         "enlace.peers.disclosure",
@@ -474,7 +474,7 @@ pub(crate) const KEYS: &[Key] = &[
         "enlace.peers.limits.connectionsPerPeer",
         ValueForm::SmallNumber,
         "4",
-        "maximum number of open connections to one peer; when a peer opens one more, its idlest one is closed",
+        "maximum number of open connections to one peer; when a peer opens one more, the idlest one that it opened is closed",
     ),
     key(
         "enlace.peers.limits.streamsPerConnection",

@@ -53,6 +53,7 @@ impl PeerSettings {
             relaying: false,
             private_addresses: false,
             stand_in: false,
+            name_others: false,
             ..self.rest.clone()
         };
     }
@@ -128,6 +129,7 @@ pub(super) fn read(tree: PeersTree, problems: &mut Problems<'_>) -> Option<PeerS
         loopback_addresses: false,
         patience: PeerConfig::default().patience,
         stand_in: tree.stand_in,
+        name_others: true,
         disclosure: problems.note(disclosure(&tree.disclosure)),
         limits: limits(&tree.limits, problems),
     };
@@ -273,12 +275,13 @@ mod tests {
     #[test]
     fn a_share_for_this_machine_uses_nothing_beyond_it() {
         let dht = json!({"protocol": "/example/kad/1", "bootstrap": [RELAY]});
-        let mut local = peers(json!({"relays": [RELAY], "rendezvous": [RELAY], "dht": dht}));
+        let mut local = peers(json!({"relays": [RELAY], "rendezvous": [RELAY], "dht": dht, "standIn": true}));
         local.stays_local();
         let found = config(&local);
         assert!(local.is_for_this_machine() && found.loopback_addresses);
         assert!(!found.mdns && !found.relaying && !found.backbone_services && !found.private_addresses);
         assert!(found.dht.is_none() && found.relays.is_empty() && found.rendezvous.is_empty());
+        assert!(!found.stand_in && !found.name_others);
         let is_here = |text: &String| text.starts_with("/ip4/127.0.0.1/") || text.starts_with("/ip6/::1/");
         assert!(found.listen.iter().all(is_here), "{:?}", found.listen);
     }

@@ -3,6 +3,7 @@
 //! A device whose settings say so tells the other devices of its identity its addresses, in its object in the datawallet; tokens that
 //! these make name it, too. Addresses of devices that do not say so are told by nobody else.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -37,8 +38,9 @@ impl Core {
             let Some(mut own) = own.filter(|own| !says_removed(&own.properties)) else { return Ok((batch, ())) };
             let told = told(&own.properties);
             let may_wait = !told.is_empty() && !text.is_empty();
-            let is_too_soon =
-                view.value::<Timestamp>(TOLD_AT)?.is_some_and(|at| now < at.saturating_add(TELL_INTERVAL));
+            // A clock that was set back is no reason to wait for it.
+            let is_recent = |at: Timestamp| at <= now && now < at.saturating_add(TELL_INTERVAL);
+            let is_too_soon = view.value::<Timestamp>(TOLD_AT)?.is_some_and(is_recent);
             if told != text && !(may_wait && is_too_soon) {
                 own.properties.insert(ADDRESSES.to_owned(), Value::from(text));
                 batch.record_update(own);
@@ -63,13 +65,14 @@ impl Core {
     /// # Errors
     /// Those of the store.
     pub(crate) fn stand_ins(&self, view: &View<'_>) -> Result<Vec<Direct>> {
-        let Some(peers) = &self.config.peers else { return Ok(Vec::new()) };
+        let Some(peers) = self.config.peers.as_ref().filter(|peers| peers.name_others) else { return Ok(Vec::new()) };
         let devices = view.objects_where(collection::DEVICES, &[ADDRESSES], |members| !told(members).is_empty())?;
         let others = devices.iter().filter(|device| device.id != self.account.device_id().as_str());
         let others = others.filter(|device| !says_removed(&device.properties));
         let reachable = others.filter_map(|device| Direct::of_reference_text(told(&device.properties)));
         let told = reachable.map(|direct| tellable(peers, direct)).filter(Direct::leads_somewhere);
-        Ok(told.take(MAX_DEVICES - 1).collect())
+        let mut known = HashSet::new();
+        Ok(told.filter(|direct| known.insert(direct.peer_id)).take(MAX_DEVICES - 1).collect())
     }
 }
 

@@ -28,8 +28,8 @@ struct RouteRecord {
     #[serde(rename = "d")]
     direct: String,
     /// The same of other devices.
-    #[serde(rename = "n", default)]
-    others: Vec<String>,
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    others: Option<Vec<String>>,
     /// One without a password. It once was `t`, which may have one: that is not read any more.
     #[serde(rename = "o", default)]
     open_token: Option<TokenId>,
@@ -80,7 +80,7 @@ pub(crate) async fn of_token(
 ) -> Result<()> {
     let TokenContent::File { file_id, .. } = content else { return Ok(()) };
     let hash = password_hash.and_then(|text| from_base64(text).ok()?.try_into().ok()).map(PasswordHash::from_bytes);
-    for DirectDevices { first: direct, others } in routes_of(core, reference, content) {
+    for (direct, others) in routes_of(core, reference, content) {
         let (token, backbone) = (Some(reference.id.clone()), reference.backbone_base_url.clone());
         let (password, claim) = (hash.clone(), claim.cloned());
         let route = Route { direct, others, token, password, claim, backbone };
@@ -90,14 +90,18 @@ pub(crate) async fn of_token(
     Ok(())
 }
 
-/// What the reference says, then what the content says, which is authentic by the key of the reference.
-fn routes_of(core: &Core, reference: &TokenReference, content: &TokenContent) -> impl Iterator<Item = DirectDevices> {
-    let by_reference = direct_of(core, reference.direct.as_deref());
-    let by_reference = by_reference.map(DirectDevices::from);
+/// What the reference says, then what the content says, which is authentic by the key of the reference. Only the content says whether there are other
+/// devices.
+fn routes_of(
+    core: &Core,
+    reference: &TokenReference,
+    content: &TokenContent,
+) -> impl Iterator<Item = (Direct, Option<Vec<Direct>>)> {
+    let by_reference = direct_of(core, reference.direct.as_deref()).map(|direct| (direct, None));
     let by_content = DirectDevices::of(content).filter(|devices| is_other(core, &devices.first));
-    let by_content = by_content.map(|mut devices| {
-        devices.others.retain(|other| is_other(core, other));
-        devices
+    let by_content = by_content.map(|DirectDevices { first, mut others }| {
+        others.retain(|other| is_other(core, other));
+        (first, Some(others))
     });
     by_reference.into_iter().chain(by_content)
 }
@@ -133,7 +137,7 @@ pub(crate) async fn keep(core: &Core, id: &FileId) -> Result<()> {
     let Some(route) = core.routes.to_file(id) else { return Ok(()) };
     let name = format!("{ROUTE}{id}");
     let direct = route.direct.to_reference_text();
-    let others = route.others.iter().map(Direct::to_reference_text).collect();
+    let others = route.others.as_deref().map(|others| others.iter().map(Direct::to_reference_text).collect());
     // A password is never stored, and each request by a token without its password counts as a wrong one.
     let is_protected = route.password.is_some();
     let open_token = route.token.filter(|_| !is_protected);
@@ -180,7 +184,10 @@ pub(crate) async fn load(core: &Core) -> Result<()> {
     stored.sort_by_key(|(_, record)| record.learned_at);
     for (id, RouteRecord { direct, others, open_token, claim, backbone, .. }) in stored {
         if let (Ok(id), Some(direct)) = (id.parse::<FileId>(), direct_of(core, Some(&direct))) {
-            let others = others.iter().filter_map(|other| direct_of(core, Some(other))).take(MAX_DEVICES - 1).collect();
+            let read = |texts: Vec<String>| {
+                texts.iter().filter_map(|text| direct_of(core, Some(text))).take(MAX_DEVICES - 1).collect()
+            };
+            let others = others.map(read);
             core.routes.learn_file(&id, Route { others, token: open_token, claim, backbone, ..Route::to(direct) });
         }
     }

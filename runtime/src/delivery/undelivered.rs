@@ -21,6 +21,9 @@ pub struct Undelivered {
 }
 
 impl Undelivered {
+    /// What its text has if the node that shares it was reached and did not deliver, whatever the code is.
+    pub const REACHED: &'static str = "node that shares it was reached";
+
     /// Only the node that shares it was asked.
     pub(super) fn by_peer(direct: PeerFailure) -> Self {
         Self { direct, backbone: None, is_foreign: false, is_backbone_decided: true }
@@ -42,12 +45,13 @@ impl Undelivered {
         self.is_refused_by_peer() && self.is_backbone_decided
     }
 
-    /// The error whose code it has: that of the backbone, unless this is not the one that would have it, or the peer was reached and may give it yet.
+    /// The error whose code it has: that of the backbone, unless this is not the one that would have it. Nothing tells a share that no backbone knows
+    /// from one that its own backbone has removed, so what that one says holds even if the peer may give it yet.
     pub(crate) fn decisive(&self) -> Result<&Error, ErrorCode> {
         match &self.backbone {
             // Each token has one counter, so this is so whatever the backbone says.
             _ if is_used_up(&self.direct) => Err(ErrorCode::TokenExhausted),
-            Some(backbone) if !(self.is_up_to_peer() && backbone.known_code() == Some(ErrorCode::RecordNotFound)) => {
+            Some(backbone) if !(self.is_foreign && backbone.known_code() == Some(ErrorCode::RecordNotFound)) => {
                 Ok(backbone)
             }
             _ => Err(match self.direct {
@@ -74,8 +78,8 @@ impl Undelivered {
         matches!(self.direct, PeerFailure::Unreachable(_)) || self.is_interrupted()
     }
 
-    /// Whether a backbone that does not have it says nothing of it.
-    fn is_up_to_peer(&self) -> bool {
+    /// Whether what the peer did is more useful to know than what the backbone says.
+    fn begins_with_peer(&self) -> bool {
         self.is_foreign || self.is_interrupted()
     }
 
@@ -108,11 +112,12 @@ impl fmt::Display for Direct<'_> {
             PeerFailure::Exchange(PeerError::Refused(Refusal::NoUseLeft)) => {
                 f.write_str("As often as the token may be used it was, or is being; ask whoever shares it for another one.")
             }
-            PeerFailure::Exchange(PeerError::Cut) => f.write_str(
-                "The node that shares it was reached, but the connection ended before it delivered. Try again in a moment.",
-            ),
+            PeerFailure::Exchange(PeerError::Cut) => {
+                let reached = Undelivered::REACHED;
+                write!(f, "The {reached}, but the connection ended before it delivered. Try again in a moment.")
+            }
             PeerFailure::Exchange(error) => {
-                write!(f, "The node that shares it was reached and did not deliver: {error}. Try again.")
+                write!(f, "The {} and did not deliver: {error}. Try again.", Undelivered::REACHED)
             }
         }
     }
@@ -122,7 +127,7 @@ impl fmt::Display for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.backbone {
             None => write!(f, "{}", Direct(&self.direct)),
-            Some(backbone) if self.is_up_to_peer() => {
+            Some(backbone) if self.begins_with_peer() => {
                 write!(f, "{} The backbone says: {backbone}", Direct(&self.direct))
             }
             Some(backbone) => write!(f, "{backbone} {}", Direct(&self.direct)),
@@ -146,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn a_backbone_that_does_not_have_it_decides_nothing_if_the_peer_was_reached_and_may_give_it_yet() {
+    fn the_own_backbone_decides_what_is_missing_and_another_one_does_not() {
         let refused = |refusal| PeerError::Refused(refusal);
         let unreachable = || PeerFailure::Unreachable("no address answers".to_owned());
         let (interrupted, missing) = (ErrorCode::PeerExchange, ErrorCode::RecordNotFound);
         for (direct, own, foreign) in [
-            (PeerError::Cut.into(), interrupted, interrupted),
-            (PeerError::TimedOut.into(), interrupted, interrupted),
-            (refused(Refusal::Busy).into(), interrupted, interrupted),
+            (PeerError::Cut.into(), missing, interrupted),
+            (PeerError::TimedOut.into(), missing, interrupted),
+            (refused(Refusal::Busy).into(), missing, interrupted),
             (refused(Refusal::NotFound).into(), missing, missing),
             (PeerError::OutOfTurn.into(), missing, interrupted),
             (unreachable(), missing, ErrorCode::PeerUnreachable),
@@ -162,9 +167,15 @@ mod tests {
             assert_eq!(by_both(direct.clone(), false).known_code(), Some(own), "{direct:?}");
             assert_eq!(by_both(direct.clone(), true).known_code(), Some(foreign), "{direct:?}");
         }
+    }
+
+    #[test]
+    fn a_peer_that_was_reached_and_may_give_it_yet_comes_first_in_the_text() {
         let text = by_both(PeerError::Cut.into(), false).to_string();
         let reached =
             "The node that shares it was reached, but the connection ended before it delivered. Try again in a moment.";
         assert!(text.starts_with(&format!("{reached} The backbone says: ")), "{text}");
+        let refused = by_both(PeerError::Refused(Refusal::NotFound).into(), false).to_string();
+        assert!(text.contains(Undelivered::REACHED) && !refused.contains(Undelivered::REACHED), "{refused}");
     }
 }

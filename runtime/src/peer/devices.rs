@@ -24,48 +24,62 @@ impl PeerNetwork {
         password: Option<&PasswordHash>,
         ask: impl Fn(Route) -> BoxFuture<'a, Result<T, PeerFailure>>,
     ) -> Result<T, PeerFailure> {
-        if password.is_some() || route.others.is_empty() {
+        if password.is_some() || route.others().is_empty() {
             return ask(route.clone()).await;
         }
         first_of(self.in_order(route), ask).await
     }
 
-    /// The devices of a route, each with whether it made the token. Those to which there is a connection come first, so that a device that is away is not
-    /// waited for each time.
-    fn in_order(&self, route: &Route) -> Vec<(bool, Route)> {
-        let others = route.others.iter().map(|other| (false, route.to_other(other)));
-        let mut devices: Vec<_> = std::iter::once((true, route.clone())).chain(others).collect();
+    /// The devices of a route: the one that made the token, because it alone knows whether it was revoked just now, then those to which there is a
+    /// connection.
+    fn in_order(&self, route: &Route) -> Vec<Route> {
+        let mut others: Vec<_> = route.others().iter().map(|other| route.to_other(other)).collect();
         let is_connected = |route: &Route| {
             let best = self.shared().and_then(|shared| shared.connections.best(&route.direct.peer_id));
             best.is_some_and(|entry| entry.channel().is_some())
         };
-        devices.sort_by_key(|(_, route)| !is_connected(route));
-        devices
+        others.sort_by_key(|route| !is_connected(route));
+        std::iter::once(route.clone()).chain(others).collect()
     }
 }
 
-/// The first good answer of devices that are asked in this order, each one [`HEAD_START`] or a failure after the one before.
+/// The first good answer of devices that are asked in this order, each one [`HEAD_START`] or a failure after the one before. The first one made the
+/// token: what it has decided by then holds.
 async fn first_of<'a, T: 'a>(
-    devices: Vec<(bool, Route)>,
+    devices: Vec<Route>,
     ask: impl Fn(Route) -> BoxFuture<'a, Result<T, PeerFailure>>,
 ) -> Result<T, PeerFailure> {
-    let (mut devices, mut asked) = (devices.into_iter(), FuturesUnordered::new());
+    let (mut devices, mut asked) = (devices.into_iter().enumerate(), FuturesUnordered::new());
     let mut failure = PeerFailure::Unreachable("no device could be asked".to_owned());
     loop {
         match devices.next() {
-            Some((is_maker, route)) => asked.push(ask(route).map(move |answer| (is_maker, answer))),
+            Some((place, route)) => asked.push(ask(route).map(move |answer| (place == 0, answer))),
             None if asked.is_empty() => return Err(failure),
             None => {}
         }
         let patience = if devices.len() == 0 { Duration::MAX } else { HEAD_START };
         match timeout(patience, asked.next()).await {
-            Ok(Some((_, Ok(answer)))) => return Ok(answer),
+            Ok(Some((true, Ok(answer)))) => return Ok(answer),
+            Ok(Some((false, Ok(answer)))) => return decision_of_maker(&mut asked).map_or(Ok(answer), Err),
             Ok(Some((true, Err(decided)))) if !may_others_have_it(&decided) => return Err(decided),
             Ok(Some((true, Err(of_maker)))) => failure = of_maker,
             Ok(Some((false, Err(error)))) => tracing::debug!(%error, "another device of the identity does not give it"),
             Ok(None) | Err(_) => {}
         }
     }
+}
+
+/// What the maker of the token has decided by now, if it has.
+fn decision_of_maker<T>(
+    asked: &mut FuturesUnordered<impl Future<Output = (bool, Result<T, PeerFailure>)>>,
+) -> Option<PeerFailure> {
+    while let Some(Some((is_maker, answer))) = asked.next().now_or_never() {
+        match answer {
+            Err(decided) if is_maker && !may_others_have_it(&decided) => return Some(decided),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Whether what the maker of the token said, or not, leaves it to others.
@@ -100,15 +114,15 @@ mod tests {
         Err(PeerFailure::Unreachable("it is off".to_owned()))
     }
 
-    /// Asks devices, of which the one at `maker` made the token. Returns the place of the one that answered, and who was asked when.
-    async fn run(maker: usize, acts: Vec<Act>) -> (Result<usize, PeerFailure>, Vec<(usize, Duration)>) {
+    /// Asks devices, of which the first one made the token. Returns the place of the one that answered, and who was asked when.
+    async fn run(acts: Vec<Act>) -> (Result<usize, PeerFailure>, Vec<(usize, Duration)>) {
         let (begin, asked) = (Instant::now(), Mutex::new(Vec::new()));
         let route = |place: usize| {
             let peer_id = Person::new(u8::try_from(place).unwrap() + 1).peer_id();
-            (place == maker, Route::to(Direct { peer_id, addresses: Vec::new(), relays: Vec::new() }))
+            Route::to(Direct { peer_id, addresses: Vec::new(), relays: Vec::new() })
         };
         let devices: Vec<_> = (0..acts.len()).map(route).collect();
-        let peers: Vec<_> = devices.iter().map(|(_, route)| route.direct.peer_id).collect();
+        let peers: Vec<_> = devices.iter().map(|route| route.direct.peer_id).collect();
         let ask = |route: Route| {
             let place = peers.iter().position(|peer| *peer == route.direct.peer_id).unwrap();
             asked.lock().unwrap().push((place, begin.elapsed()));
@@ -126,34 +140,36 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_next_device_is_asked_when_the_one_before_is_away_or_slow() {
         let (none, slow) = (Duration::ZERO, Duration::from_secs(5));
-        let (answer, asked) = run(0, vec![(none, unreachable()), (none, Ok(()))]).await;
+        let (answer, asked) = run(vec![(none, unreachable()), (none, Ok(()))]).await;
         assert_eq!((answer.unwrap(), asked), (1, vec![(0, none), (1, none)]));
-        let (answer, asked) = run(0, vec![(slow, Ok(())), (slow, Ok(())), (none, Ok(()))]).await;
+        let (answer, asked) = run(vec![(slow, Ok(())), (slow, Ok(())), (none, Ok(()))]).await;
         assert_eq!((answer.unwrap(), asked), (2, vec![(0, none), (1, HEAD_START), (2, 2 * HEAD_START)]));
-        let (answer, asked) = run(0, vec![(HEAD_START / 2, Ok(())), (none, Ok(()))]).await;
+        let (answer, asked) = run(vec![(HEAD_START / 2, Ok(())), (none, Ok(()))]).await;
         assert_eq!((answer.unwrap(), asked), (0, vec![(0, none)]));
-        let (answer, _) = run(0, vec![(slow, Ok(())), (none, refused(Refusal::NotFound))]).await;
+        let (answer, _) = run(vec![(slow, Ok(())), (none, refused(Refusal::NotFound))]).await;
         assert_eq!(answer.unwrap(), 0, "the first one is waited for");
-        let (answer, asked) = run(1, vec![(none, refused(Refusal::NotFound)), (none, Ok(()))]).await;
-        assert_eq!((answer.unwrap(), asked.len()), (1, 2), "one that has nothing, and to which there was a connection");
+        let none_here = || (none, refused(Refusal::NotFound));
+        let (answer, asked) = run(vec![(none, unreachable()), none_here(), (none, Ok(()))]).await;
+        assert_eq!((answer.unwrap(), asked.len()), (2, 3), "one that has nothing decides nothing for others");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_the_maker_decides_holds() {
         let none = Duration::ZERO;
         for refusal in [Refusal::NotFound, Refusal::NoUseLeft, Refusal::Locked, Refusal::OtherPath] {
-            let (answer, asked) = run(0, vec![(none, refused(refusal)), (none, Ok(()))]).await;
+            let (answer, asked) = run(vec![(none, refused(refusal)), (none, Ok(()))]).await;
             assert!(matches!(answer, Err(PeerFailure::Exchange(PeerError::Refused(said))) if said == refusal));
             assert_eq!(asked.len(), 1, "{refusal:?}");
         }
         for refusal in [Refusal::Busy, Refusal::Unavailable] {
-            assert_eq!(run(0, vec![(none, refused(refusal)), (none, Ok(()))]).await.0.unwrap(), 1);
+            assert_eq!(run(vec![(none, refused(refusal)), (none, Ok(()))]).await.0.unwrap(), 1);
         }
-        for maker in 0..2 {
-            let mut acts = vec![(none, refused(Refusal::NotFound)); 2];
-            acts[maker] = (none, unreachable());
-            let failure = run(maker, acts).await.0.unwrap_err();
-            assert!(matches!(failure, PeerFailure::Unreachable(_)), "{failure}");
-        }
+        let failure = run(vec![(none, unreachable()), (none, refused(Refusal::NotFound))]).await.0.unwrap_err();
+        assert!(matches!(failure, PeerFailure::Unreachable(_)), "{failure}");
+        // Both answer at the same moment.
+        let moment = Duration::from_millis(100);
+        let acts = vec![(HEAD_START + moment, refused(Refusal::NotFound)), (moment, Ok(()))];
+        let failure = run(acts).await.0.unwrap_err();
+        assert!(matches!(failure, PeerFailure::Exchange(PeerError::Refused(Refusal::NotFound))), "{failure}");
     }
 }

@@ -22,8 +22,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct Route {
     /// Where the device can be reached that made the token.
     pub(crate) direct: Direct,
-    /// Other devices of its identity, which are asked when it cannot be reached.
-    pub(crate) others: Vec<Direct>,
+    /// Other devices of its identity, which are asked when it cannot be reached; `None` if only a reference has told of it.
+    pub(crate) others: Option<Vec<Direct>>,
     /// The token by which the file was found; a stranger can ask by this only.
     pub(crate) token: Option<TokenId>,
     /// What the token takes of a stranger, each time. Never stored.
@@ -37,17 +37,22 @@ pub(crate) struct Route {
 impl Route {
     /// A route that is for nothing yet.
     pub(crate) fn to(direct: Direct) -> Self {
-        Self { direct, others: Vec::new(), token: None, password: None, claim: None, backbone: None }
+        Self { direct, others: None, token: None, password: None, claim: None, backbone: None }
     }
 
     /// The route to the peer that is named in place of this one. The others know no passwords.
     pub(super) fn to_other(&self, other: &Direct) -> Self {
-        Self { direct: other.clone(), others: Vec::new(), password: None, ..self.clone() }
+        Self { direct: other.clone(), others: None, password: None, ..self.clone() }
+    }
+
+    /// Other devices of the identity, if any are known.
+    pub(crate) fn others(&self) -> &[Direct] {
+        self.others.as_deref().unwrap_or_default()
     }
 
     /// The peer that it leads to, if there is only one.
     pub(crate) fn only_peer(&self) -> Option<PeerId> {
-        self.others.is_empty().then_some(self.direct.peer_id)
+        self.others().is_empty().then_some(self.direct.peer_id)
     }
 
     /// As what the peer is asked for a file.
@@ -67,9 +72,7 @@ impl Route {
         };
         add(&mut self.direct.addresses, &older.direct.addresses);
         add(&mut self.direct.relays, &older.direct.relays);
-        if self.others.is_empty() {
-            self.others = older.others.clone();
-        }
+        self.others = self.others.or_else(|| older.others.clone());
         if self.token == older.token || self.token.is_none() {
             self.password = self.password.or_else(|| older.password.clone());
             self.claim = self.claim.or_else(|| older.claim.clone());
@@ -310,14 +313,16 @@ mod tests {
         let password = Some(PasswordHash::from_bytes([1; 32]));
         let claim: Option<ClaimId> = Some("CLMabcdefghijklmno12".parse().unwrap());
         let (of_token, claimed) = (Some(token.clone()), claim.clone());
-        let others = vec![route(3, "/z").direct];
+        let others = Some(vec![route(3, "/z").direct]);
         let first = Route { others, token: of_token, password: password.clone(), claim: claimed, ..route(1, "/a") };
         routes.learn_file(&file(1), first);
         routes.learn_file(&file(1), route(1, "/b"));
         let both = routes.to_file(&file(1)).unwrap();
         let texts: Vec<_> = both.direct.addresses.iter().map(MultiaddrText::as_str).collect();
         assert_eq!((texts, &both.token, &both.password), (vec!["/b", "/a"], &Some(token), &password));
-        assert_eq!((&both.claim, both.others.len()), (&claim, 1));
+        assert_eq!((&both.claim, both.others().len()), (&claim, 1), "a reference says nothing of others");
+        routes.learn_file(&file(1), Route { others: Some(Vec::new()), ..route(1, "/b") });
+        assert_eq!(routes.to_file(&file(1)).unwrap().others(), [], "a newer content names no others");
         for number in 0..20 {
             routes.learn_file(&file(1), route(1, &format!("/{number}")));
         }

@@ -53,7 +53,7 @@ pub(crate) fn tellable(config: &PeerConfig, mut direct: Direct) -> Direct {
     let policy = address_policy(config);
     let tells = |text: &MultiaddrText| text.as_str().parse().is_ok_and(|address| policy.tells(&address));
     direct.addresses.retain(tells);
-    direct.relays.retain(tells);
+    direct.relays.retain(|relay| config.relaying && tells(relay));
     direct
 }
 

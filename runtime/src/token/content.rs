@@ -70,6 +70,18 @@ impl TokenJson {
         }
     }
 
+    /// The same, without the last of the devices as far as the content would have more than `max_length` bytes or values than nodes accept. The first
+    /// one stays.
+    pub(crate) fn reachable_within(&self, mut devices: DirectDevices, max_length: usize) -> Self {
+        loop {
+            let reachable = self.reachable_at(&devices);
+            let text = Zeroizing::new(json::to_text(&reachable.0));
+            if check_size(&text, max_length).is_ok() || devices.others.pop().is_none() {
+                return reachable;
+            }
+        }
+    }
+
     pub(crate) fn seal(&self, key: &SecretKey) -> ByteText {
         key.encrypt(Zeroizing::new(json::to_text(&self.0)).as_bytes()).to_byte_text()
     }
@@ -112,10 +124,33 @@ impl From<&TokenContent> for TokenJson {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use transport::crypto::SignatureKeypair;
+    use transport::peer::{Direct, MultiaddrText, PeerKey};
 
     use super::*;
 
     const MAX: usize = 1000;
+
+    fn device(seed: u8) -> Direct {
+        let peer_id = PeerKey::derive(&SignatureKeypair::from_seed(&[seed; 32])).peer_id();
+        let addresses = vec![MultiaddrText::new("/ip4/203.0.113.1/tcp/4001").unwrap()];
+        Direct { peer_id, addresses, relays: Vec::new() }
+    }
+
+    #[test]
+    fn as_many_devices_are_named_as_fit_and_the_first_one_always() {
+        let file_id = "FILabcdefghijklmno12".parse().unwrap();
+        let content = TokenJson::from(&TokenContent::file(file_id, SecretKey::generate()));
+        let devices = DirectDevices::of_all((1..=3).map(device)).unwrap();
+        let named = |max_length| {
+            let reachable = content.reachable_within(devices.clone(), max_length);
+            let read = DirectDevices::of(&TokenContent::from_json(reachable.0.clone(), true).unwrap()).unwrap();
+            (read.all().count(), json::to_text(&reachable.0).len())
+        };
+        let (all, length) = named(usize::MAX);
+        assert_eq!((all, named(length).0, named(length - 1).0), (3, 3, 2));
+        assert_eq!(named(0).0, 1);
+    }
 
     #[test]
     fn a_content_may_be_as_long_as_it_is_allowed_to_be_and_no_longer() {

@@ -2,7 +2,7 @@
 
 use tracing::info;
 use transport::crypto::{PasswordHash, SecretKey};
-use transport::peer::DirectDevices;
+use transport::peer::{Direct, DirectDevices};
 use transport::token::TokenContent;
 use transport::wire::backbone::token_terms::CreateTokenWithTerms;
 use transport::wire::backbone::tokens::CreateToken;
@@ -88,8 +88,10 @@ impl NewToken {
         // What is counted in one place is given by one device only.
         let is_counted = password.is_some() || self.terms.are_of_this_device();
         let others = if shares.is_none() || is_counted { Vec::new() } else { core.stand_ins(&core.store.view())? };
-        let devices = DirectDevices::of_all(direct.into_iter().chain(others));
-        let sealed = devices.map_or_else(|| self.content.clone(), |devices| self.content.reachable_at(&devices));
+        let most = core.config.backbone.max_token_content;
+        let devices = named_devices(direct, others);
+        let sealed =
+            devices.map_or_else(|| self.content.clone(), |devices| self.content.reachable_within(devices, most));
         let (sealed, hash) = (sealed.seal(&secret_key), password_hash(password.as_ref()).await);
         let request = CreateToken {
             content: Some(sealed.clone()),
@@ -136,6 +138,11 @@ impl NewToken {
         core.events.publish(Event::TokenCreated(Box::new(token.clone())));
         Ok(token)
     }
+}
+
+/// The devices that a content names. None without the one that makes the token: readers take the first one for it, and what that says for decided.
+fn named_devices(maker: Option<Direct>, others: Vec<Direct>) -> Option<DirectDevices> {
+    DirectDevices::of_all(std::iter::once(maker?).chain(others))
 }
 
 /// Refuses a beginning that comes after the end.
@@ -212,5 +219,25 @@ pub(crate) async fn password_hash(password: Option<&StoredPassword>) -> Option<P
     match password {
         Some(password) => Some(password.hash().await),
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use transport::crypto::SignatureKeypair;
+    use transport::peer::PeerKey;
+
+    use super::*;
+
+    fn device(seed: u8) -> Direct {
+        let peer_id = PeerKey::derive(&SignatureKeypair::from_seed(&[seed; 32])).peer_id();
+        Direct { peer_id, addresses: Vec::new(), relays: Vec::new() }
+    }
+
+    #[test]
+    fn nobody_is_named_in_the_place_of_the_device_that_makes_a_token() {
+        assert_eq!(named_devices(None, vec![device(2)]), None);
+        let named = named_devices(Some(device(1)), vec![device(2)]).unwrap();
+        assert_eq!((named.first, named.others), (device(1), vec![device(2)]));
     }
 }

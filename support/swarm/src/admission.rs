@@ -9,9 +9,10 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
+use libp2p::core::{ConnectedPoint, Endpoint};
 use libp2p::swarm::behaviour::{ConnectionEstablished, DialFailure, FromSwarm, ListenFailure};
 use libp2p::swarm::{
     ConnectionClosed, ConnectionDenied, ConnectionId, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent,
@@ -20,9 +21,16 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 
 use crate::address::{self, Scope};
-use crate::connection::{Connection, Role};
+use crate::behaviour::PING_TIME;
+use crate::connection::{Connection, Role, TransportKind};
 use crate::limits::{Limits, Refusals};
 use crate::streams::Registry;
+
+/// For how long a connection whose streams have carried something, or that has just begun, keeps its place: a transfer hardly pauses for longer.
+const USE_TIME: Duration = Duration::from_secs(2);
+
+/// After how long without a sign of life a connection is taken for dead rather than idle: a live one answers a ping in this time.
+const OVERDUE_TIME: Duration = PING_TIME.saturating_add(USE_TIME);
 
 /// Refuses connections beyond the limits. A new one of a peer that has as many as it may takes the place of one that the peer opened before.
 pub(crate) struct Behaviour {
@@ -30,6 +38,8 @@ pub(crate) struct Behaviour {
     refusals: Arc<Refusals>,
     /// Which of those that are established are still open.
     registry: Arc<Registry>,
+    /// Then none is replaced: a connection may carry what others relay, which nothing here counts.
+    is_relay: bool,
     inbound: HashMap<ConnectionId, Origin>,
     outbound: HashSet<ConnectionId>,
     established: HashMap<ConnectionId, (PeerId, Origin)>,
@@ -65,11 +75,12 @@ impl Origin {
 pub(crate) struct LimitReached;
 
 impl Behaviour {
-    pub(crate) fn new(limits: Limits, refusals: Arc<Refusals>, registry: Arc<Registry>) -> Self {
+    pub(crate) fn new(limits: Limits, refusals: Arc<Refusals>, registry: Arc<Registry>, is_relay: bool) -> Self {
         Self {
             limits,
             refusals,
             registry,
+            is_relay,
             inbound: HashMap::new(),
             outbound: HashSet::new(),
             established: HashMap::new(),
@@ -94,9 +105,12 @@ impl Behaviour {
         self.check(has_place && self.established.len() < most && from_host < self.limits.connections_per_address)
     }
 
-    /// Whether a peer may have one more connection, if one of these is closed that it has open.
-    fn has_place(&self, peer: &PeerId, open: usize) -> bool {
+    /// Whether a peer may have one more connection, after one of its own gives way if the peer opens it.
+    fn has_place(&self, peer: &PeerId, role: Role) -> bool {
         let most = self.limits.connections_per_peer;
+        let open = self.registry.of_peer(peer);
+        let gives_way = role == Role::Listener && self.least_used(&open).is_some();
+        let open = open.len() - usize::from(gives_way);
         // Those that are closing may take their time, and as much memory as before.
         open < most && self.peers.of(peer) < most.saturating_mul(2)
     }
@@ -105,12 +119,24 @@ impl Behaviour {
     fn replace(&self, peer: &PeerId) {
         let open = self.registry.of_peer(peer);
         if open.len() >= self.limits.connections_per_peer
-            && let Some(oldest) = idlest_inbound(&open)
+            && let Some(least_used) = self.least_used(&open)
         {
-            tracing::debug!(%peer, address = %oldest.address(), "closing a connection for a newer one of the same peer");
+            tracing::debug!(%peer, address = %least_used.address(), "closing a connection for a newer one of the same peer");
             self.refusals.replaced();
-            oldest.close();
+            least_used.close();
         }
+    }
+
+    /// Of the connections of a peer that one of those it opened that gives way to a newer one: one that seems to be dead, else one that nobody uses,
+    /// else the one without a sign of life for the longest time. None that carries something now.
+    fn least_used<'a>(&self, open: &'a [Connection]) -> Option<&'a Connection> {
+        let may_give_way = |connection: &&Connection| {
+            !self.is_relay && connection.role() == Role::Listener && connection.idle_since().elapsed() >= USE_TIME
+        };
+        open.iter().filter(may_give_way).min_by_key(|connection| {
+            let alive_at = connection.alive_at();
+            (alive_at.elapsed() < OVERDUE_TIME, connection.is_used(), alive_at, connection.id())
+        })
     }
 
     fn end_pending(&mut self, id: ConnectionId) {
@@ -180,8 +206,7 @@ impl NetworkBehaviour for Behaviour {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.end_pending(id);
         let others = self.limits.connections - self.limits.connections / 8;
-        let open = self.registry.of_peer(&peer);
-        let has_place = self.has_place(&peer, open.len() - usize::from(idlest_inbound(&open).is_some()));
+        let has_place = self.has_place(&peer, Role::Listener);
         self.check_established(has_place, others, counted_host(remote))?;
         Ok(dummy::ConnectionHandler)
     }
@@ -203,12 +228,12 @@ impl NetworkBehaviour for Behaviour {
         id: ConnectionId,
         peer: PeerId,
         remote: &Multiaddr,
-        _: Endpoint,
-        _: PortUse,
+        role: Endpoint,
+        port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.end_pending(id);
         self.check(!has_quic_windows(remote) || self.quic < self.limits.quic_connections())?;
-        let has_place = self.has_place(&peer, self.registry.of_peer(&peer).len());
+        let has_place = self.has_place(&peer, Role::of_dial(role, port, TransportKind::of(remote)));
         self.check_established(has_place, self.limits.connections, None)?;
         Ok(dummy::ConnectionHandler)
     }
@@ -218,7 +243,7 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, endpoint, .. }) => {
                 let remote = endpoint.get_remote_address();
                 let origin = if endpoint.is_listener() { Origin::inbound(remote) } else { Origin::outbound(remote) };
-                if endpoint.is_listener() {
+                if role_in(endpoint) == Role::Listener {
                     self.replace(&peer_id);
                 }
                 self.established.insert(connection_id, (peer_id, origin));
@@ -252,10 +277,14 @@ impl NetworkBehaviour for Behaviour {
     }
 }
 
-/// Of the connections of a peer that one of those it opened that has carried nothing for the longest time: a dead one carries nothing.
-fn idlest_inbound(open: &[Connection]) -> Option<&Connection> {
-    let inbound = open.iter().filter(|connection| connection.role() == Role::Listener);
-    inbound.min_by_key(|connection| (connection.idle_since(), connection.id()))
+/// Which side opened a connection. Of a punched hole it is one of both that dial.
+fn role_in(endpoint: &ConnectedPoint) -> Role {
+    match endpoint {
+        ConnectedPoint::Listener { .. } => Role::Listener,
+        ConnectedPoint::Dialer { address, role_override, port_use } => {
+            Role::of_dial(*role_override, *port_use, TransportKind::of(address))
+        }
+    }
 }
 
 /// Whether QUIC leads to the peer itself: what a relay forwards is a stream of the connection to the relay.
@@ -303,8 +332,7 @@ impl<K: Eq + Hash> Counts<K> {
 mod tests {
     use std::ops::{Deref, DerefMut};
 
-    use libp2p::core::ConnectedPoint;
-    use tokio::time::{Duration, advance};
+    use tokio::time::advance;
 
     use super::*;
     use crate::PathKind;
@@ -331,7 +359,7 @@ mod tests {
     }
 
     fn behaviour(limits: Limits) -> Admission {
-        let behaviour = Behaviour::new(limits, Arc::default(), Arc::default());
+        let behaviour = Behaviour::new(limits, Arc::default(), Arc::default(), false);
         Admission { behaviour, ends: HashMap::new() }
     }
 
@@ -397,14 +425,14 @@ mod tests {
         }
         assert_eq!(behaviour.refusals.total().replaced, 0);
         // The oldest one is still in use.
-        advance(Duration::from_secs(1)).await;
+        advance(USE_TIME).await;
         behaviour.ends[&0].traffic.add_sent(1);
         behaviour.ends[&2].traffic.add_received(1);
         // While the former ones close there are as many again at most.
         for (new, replaced) in [(3, 1), (4, 0), (5, 2)] {
             assert!(established(&mut behaviour, new, peer, &remote), "{new}");
             assert!(!is_open(&behaviour, replaced) && is_open(&behaviour, new), "{new} in place of {replaced}");
-            advance(Duration::from_secs(1)).await;
+            advance(USE_TIME).await;
         }
         assert!(!established(&mut behaviour, 6, peer, &remote));
         assert!((3..6).all(|id| is_open(&behaviour, id)), "who is refused replaces nothing");
@@ -415,12 +443,99 @@ mod tests {
         assert!(is_open(&behaviour, 100), "another peer has its own places");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn what_carries_something_now_is_not_replaced() {
+        let limits = Limits { connections_per_peer: 2, ..Limits::default() };
+        let (mut behaviour, peer) = (behaviour(limits), PeerId::random());
+        let remote = address("/ip4/203.0.113.1/tcp/1");
+        assert!(established(&mut behaviour, 0, peer, &remote) && established(&mut behaviour, 1, peer, &remote));
+        assert!(!established(&mut behaviour, 2, peer, &remote), "both have just begun");
+        advance(USE_TIME).await;
+        behaviour.ends[&0].traffic.add_sent(1);
+        behaviour.ends[&1].traffic.add_received(1);
+        for _ in 0..2 {
+            assert!(!established(&mut behaviour, 2, peer, &remote));
+            assert!(is_open(&behaviour, 0) && is_open(&behaviour, 1));
+            advance(USE_TIME / 2 - Duration::from_millis(1)).await;
+        }
+        advance(Duration::from_millis(2)).await;
+        assert!(established(&mut behaviour, 2, peer, &remote) && !is_open(&behaviour, 0));
+        let total = behaviour.refusals.total();
+        assert_eq!((total.replaced, total.connections), (1, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dead_connections_give_way_first_and_used_ones_last() {
+        let limits = Limits { connections_per_peer: 3, ..Limits::default() };
+        let (mut behaviour, peer) = (behaviour(limits), PeerId::random());
+        let remote = address("/ip4/203.0.113.1/tcp/1");
+        assert!((0..3).all(|id| established(&mut behaviour, id, peer, &remote)));
+        let keep = |id: usize| behaviour.registry.get(ConnectionId::new_unchecked(id)).unwrap().keep_alive();
+        let _kept = [keep(1), keep(2)];
+        advance(OVERDUE_TIME - Duration::from_millis(1)).await;
+        // The last one answers no ping any more; the first one is the only one that nobody uses.
+        behaviour.ends[&1].traffic.add_answer();
+        advance(Duration::from_millis(1)).await;
+        behaviour.ends[&0].traffic.add_answer();
+        for (new, replaced) in [(3, 2), (4, 0)] {
+            assert!(established(&mut behaviour, new, peer, &remote));
+            assert!(!is_open(&behaviour, replaced) && is_open(&behaviour, 1), "{new} in place of {replaced}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_relay_replaces_nothing() {
+        let limits = Limits { connections_per_peer: 2, ..Limits::default() };
+        let (mut behaviour, peer) = (behaviour(limits), PeerId::random());
+        behaviour.is_relay = true;
+        let remote = address("/ip4/203.0.113.1/tcp/1");
+        assert!(established(&mut behaviour, 0, peer, &remote) && established(&mut behaviour, 1, peer, &remote));
+        advance(2 * OVERDUE_TIME).await;
+        assert!(!established(&mut behaviour, 2, peer, &remote));
+        assert!(is_open(&behaviour, 0) && is_open(&behaviour, 1));
+        let total = behaviour.refusals.total();
+        assert_eq!((total.replaced, total.connections), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_punched_hole_replaces_where_the_peer_opens_it() {
+        let (remote, peer) = (address("/ip4/203.0.113.1/tcp/1"), PeerId::random());
+        let quic = address("/ip4/203.0.113.1/udp/1/quic-v1");
+        let mut behaviour = behaviour(Limits { connections_per_peer: 4, ..Limits::default() });
+        assert!((0..4).all(|id| established(&mut behaviour, id, peer, &remote)));
+        advance(USE_TIME).await;
+        assert!(!dialled(&mut behaviour, 4, peer, &quic, Endpoint::Listener), "of both one dials as usual");
+        assert!(!dialled(&mut behaviour, 4, peer, &remote, Endpoint::Dialer));
+        assert!((0..4).all(|id| is_open(&behaviour, id)));
+        assert!(dialled(&mut behaviour, 4, peer, &remote, Endpoint::Listener));
+        assert!(!is_open(&behaviour, 0) && (1..4).all(|id| is_open(&behaviour, id)));
+        assert_eq!(behaviour.refusals.total().replaced, 1);
+    }
+
+    /// A dial of this side that may use its port again.
+    fn dialled(behaviour: &mut Behaviour, id: usize, peer: PeerId, remote: &Multiaddr, role: Endpoint) -> bool {
+        let (id, port) = (ConnectionId::new_unchecked(id), PortUse::Reuse);
+        let admitted = behaviour.handle_established_outbound_connection(id, peer, remote, role, port).is_ok();
+        let endpoint = ConnectedPoint::Dialer { address: remote.clone(), role_override: role, port_use: port };
+        if admitted {
+            behaviour.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id: peer,
+                connection_id: id,
+                endpoint: &endpoint,
+                failed_addresses: &[],
+                other_established: 0,
+            }));
+        }
+        admitted
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn nothing_is_replaced_where_other_limits_refuse_or_this_side_has_dialled() {
         let limits = Limits { connections_per_peer: 2, connections_per_address: 2, ..Limits::default() };
         let (mut behaviour, peer) = (behaviour(limits), PeerId::random());
         let (remote, elsewhere) = (address("/ip4/203.0.113.1/tcp/1"), address("/ip4/203.0.113.2/tcp/1"));
         assert!(established(&mut behaviour, 0, peer, &remote) && established(&mut behaviour, 1, peer, &remote));
+        advance(USE_TIME).await;
         assert!(!established(&mut behaviour, 2, peer, &remote), "too many of the address");
         assert!(is_open(&behaviour, 0) && is_open(&behaviour, 1));
         assert!(established(&mut behaviour, 2, peer, &elsewhere), "it has moved");
@@ -429,15 +544,17 @@ mod tests {
         let (limits, dialled) = (Limits { connections_per_peer: 1, ..Limits::default() }, PeerId::random());
         let mut behaviour = self::behaviour(limits);
         enter(&mut behaviour, 0, dialled, Role::Dialer, &remote);
+        advance(USE_TIME).await;
         assert!(!established(&mut behaviour, 1, dialled, &remote));
         assert!(is_open(&behaviour, 0));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn own_dials_replace_nothing() {
         let (remote, peer) = (address("/ip4/203.0.113.1/tcp/1"), PeerId::random());
         let mut behaviour = behaviour(Limits { connections_per_peer: 1, ..Limits::default() });
         assert!(established(&mut behaviour, 0, peer, &remote));
+        advance(USE_TIME).await;
         let id = ConnectionId::new_unchecked(1);
         let dialled =
             behaviour.handle_established_outbound_connection(id, peer, &remote, Endpoint::Dialer, PortUse::New);

@@ -19,7 +19,7 @@ use crate::{AddressPolicy, StartError, admission};
 
 /// Time between two measurements of the latency, and how long one may take. On Linux the system ends a TCP connection whose peer acknowledges nothing for
 /// 20 seconds, so a peer that is gone is noticed after 30 at the latest.
-const PING_TIME: Duration = Duration::from_secs(10);
+pub(crate) const PING_TIME: Duration = Duration::from_secs(10);
 
 /// Time between two questions for peers in the local network. One is asked at the start, and new peers announce themselves.
 const MDNS_INTERVAL: Duration = Duration::from_secs(60);
@@ -68,6 +68,7 @@ impl Behaviour {
                 config.limits,
                 Arc::clone(&state.refusals),
                 Arc::clone(&state.registry),
+                config.services.relay.is_some(),
             ),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_TIME).with_timeout(PING_TIME)),
             identify: usual.over(identify(key, &config.agent)),

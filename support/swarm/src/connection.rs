@@ -305,6 +305,16 @@ impl Connection {
         self.0.traffic.idle_since()
     }
 
+    /// When its peer last gave a sign of life: a byte on one of its streams, or an answer to a ping.
+    pub(crate) fn alive_at(&self) -> Instant {
+        self.0.traffic.alive_at()
+    }
+
+    /// Whether it has streams, or somebody keeps it open.
+    pub(crate) fn is_used(&self) -> bool {
+        self.0.traffic.open_streams() > 0 || self.0.control.is_kept()
+    }
+
     /// The last measured time for a message there and back.
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
@@ -420,7 +430,9 @@ impl Connection {
         self.0.local
     }
 
-    pub(crate) fn set_latency(&self, latency: Duration) {
+    /// The peer has answered a ping after this time.
+    pub(crate) fn answered(&self, latency: Duration) {
+        self.0.traffic.add_answer();
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1);
         self.0.latency.store(micros, Ordering::Relaxed);
     }

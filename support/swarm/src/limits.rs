@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Limits {
     /// Connections in total. Of these an eighth is for those that this side opens, so that strangers cannot cut it off.
     pub connections: usize,
-    /// Open connections to one peer. When the peer opens one more, that of its own inbound ones that has carried nothing for the longest time is closed
-    /// for it, because it may be dead without anybody knowing: its end was killed, or is in another network. While they close there are as many again at
-    /// most; what comes then is refused.
+    /// Open connections to one peer. When the peer opens one more, one of its own inbound ones is closed for it that has carried nothing for 2 seconds,
+    /// because it may be dead without anybody knowing: its end was killed, or is in another network. Those without a sign of life come first, then those
+    /// that nobody uses. While they close there are as many again at most; what comes then is refused, as is what comes while all carry something. A relay
+    /// always refuses: other peers may use the connection that it would close.
     pub connections_per_peer: usize,
     /// Connections from one IP address (IPv6: one /64), except from this host and over relays.
     pub connections_per_address: usize,

@@ -140,6 +140,26 @@ async fn a_connection_that_answers_no_ping_is_checked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_to_a_ping_is_a_sign_of_life_and_no_use() {
+    let pair = Pair::over(&Cut::default()).await;
+    let (peer, connection) = (pair.connection.peer(), pair.connection.id());
+    let idle_since = pair.connection.idle_since();
+    tokio::time::advance(Duration::from_secs(5)).await;
+    pair.dialer.state().pinged(&ping::Event { peer, connection, result: Ok(Duration::from_millis(7)) });
+    assert!(pair.connection.alive_at() >= idle_since + Duration::from_secs(5));
+    assert_eq!(pair.connection.latency(), Some(Duration::from_millis(7)));
+    assert!(pair.connection.idle_since() == idle_since && !pair.connection.is_used());
+    let stream = pair.connection.open(PROTOCOL).await.unwrap();
+    assert!(pair.connection.is_used());
+    drop(stream);
+    assert!(!pair.connection.is_used());
+    let kept = pair.connection.keep_alive();
+    assert!(pair.connection.is_used());
+    drop(kept);
+    drop(pair.inbound);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_takes_nothing_any_more_is_closed_in_time() {
     let cut = Cut { is_full: true, ..Cut::default() };
     let pair = Pair::over(&cut).await;

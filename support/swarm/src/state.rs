@@ -105,12 +105,12 @@ impl State {
         drop(self.events.send(event));
     }
 
-    /// Notes the latency. A connection that has answered no ping is checked: the answer may only wait behind data, or TCP may not have noticed that the
+    /// Notes the latency, and that the peer is alive. A connection that has answered no ping is checked: the answer may only wait behind data, or TCP may not have noticed that the
     /// peer is gone.
     pub(crate) fn pinged(&self, event: &ping::Event) {
         let Some(connection) = self.registry.get(event.connection) else { return };
         match event.result {
-            Ok(latency) => connection.set_latency(latency),
+            Ok(latency) => connection.answered(latency),
             Err(ping::Failure::Unsupported) => {}
             Err(_) => self.registry.check(connection),
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::streams::hosts::HostPlace;
 #[derive(Debug)]
 pub struct Stream {
     io: Compat<libp2p::Stream>,
-    traffic: Arc<Traffic>,
+    traffic: Counted,
     _place: Place,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Place {
 
 impl Stream {
     pub(crate) fn new(io: libp2p::Stream, traffic: Arc<Traffic>, place: Place) -> Self {
-        Self { io: io.compat(), traffic, _place: place }
+        Self { io: io.compat(), traffic: Counted::new(traffic), _place: place }
     }
 
     /// Ends the stream in both directions without waiting for what was written.
@@ -54,7 +54,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.traffic.add_received(buf.filled().len() - before);
+        self.traffic.0.add_received(buf.filled().len() - before);
         result
     }
 }
@@ -63,7 +63,7 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.io).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = &result {
-            self.traffic.add_sent(*written);
+            self.traffic.0.add_sent(*written);
         }
         result
     }
@@ -77,7 +77,24 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Bytes that the streams of a connection carried, and when.
+/// Counts a stream among those that its connection has open.
+#[derive(Debug)]
+struct Counted(Arc<Traffic>);
+
+impl Counted {
+    fn new(traffic: Arc<Traffic>) -> Self {
+        traffic.open.fetch_add(1, Ordering::Relaxed);
+        Self(traffic)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Bytes that the streams of a connection carried, and when; and when its peer last answered.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     received: AtomicU64,
@@ -85,6 +102,10 @@ pub(crate) struct Traffic {
     begun: Instant,
     /// Milliseconds between `begun` and the last byte.
     last: AtomicU64,
+    /// The same for the last answer to a ping.
+    answered: AtomicU64,
+    /// Streams that are open.
+    open: AtomicUsize,
 }
 
 impl Default for Traffic {
@@ -94,6 +115,8 @@ impl Default for Traffic {
             sent: AtomicU64::default(),
             begun: Instant::now(),
             last: AtomicU64::default(),
+            answered: AtomicU64::default(),
+            open: AtomicUsize::default(),
         }
     }
 }
@@ -112,6 +135,21 @@ impl Traffic {
         self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed))
     }
 
+    /// When the last byte moved or the last ping was answered, or the connection began.
+    pub(crate) fn alive_at(&self) -> Instant {
+        self.idle_since().max(self.begun + Duration::from_millis(self.answered.load(Ordering::Relaxed)))
+    }
+
+    /// Streams that are open, in both directions.
+    pub(crate) fn open_streams(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// A ping was answered.
+    pub(crate) fn add_answer(&self) {
+        self.answered.store(self.since_begun(), Ordering::Relaxed);
+    }
+
     pub(crate) fn add_received(&self, bytes: usize) {
         self.add(&self.received, bytes);
     }
@@ -123,8 +161,12 @@ impl Traffic {
     fn add(&self, counter: &AtomicU64, bytes: usize) {
         if bytes > 0 {
             counter.fetch_add(bytes as u64, Ordering::Relaxed);
-            let since = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.last.store(since, Ordering::Relaxed);
+            self.last.store(self.since_begun(), Ordering::Relaxed);
         }
+    }
+
+    /// Milliseconds.
+    fn since_begun(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }

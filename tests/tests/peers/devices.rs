@@ -19,15 +19,10 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 /// Registers a device, as published clients do, and starts it as a node. Without the key of the identity another one has to certify it.
-async fn device(
-    family: &Family,
-    (world, backbone): (&World, &Backbone),
-    name: &str,
-    identity_key: Option<&SignatureKeypair>,
-) -> Node {
+async fn device(family: &Family, world: &World, config: Config, identity_key: Option<&SignatureKeypair>) -> Node {
     let secret = family.register(identity_key).await;
     push(family, create_modifications(&Collection::DEVICES, secret.id.as_str(), &entry(&secret))).await;
-    let node = Node::onboard(config(world, backbone, name), world.clock().clone(), secret).await.unwrap();
+    let node = Node::onboard(config, world.clock().clone(), secret).await.unwrap();
     synchronize(&node).await;
     node
 }
@@ -101,12 +96,19 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with_stand_in(false).await
+    }
+
+    /// Whether the device without the key stands in for the other one.
+    async fn with_stand_in(stand_in: bool) -> Self {
         let world = World::new();
         let backbone = world.backbone().await;
         let family = Family::create(&backbone.line().url()).await;
         family.create_datawallet().await;
-        let admin = device(&family, (&world, &backbone), "admin", Some(&family.key)).await;
-        let member = device(&family, (&world, &backbone), "member", None).await;
+        let admin = device(&family, &world, config(&world, &backbone, "admin"), Some(&family.key)).await;
+        let mut of_member = config(&world, &backbone, "member");
+        of_member.peers = of_member.peers.map(|peers| PeerConfig { stand_in, ..peers });
+        let member = device(&family, &world, of_member, None).await;
         let sharer = Node::start(config(&world, &backbone, "sharer"), world.clock().clone()).await.unwrap();
         let content = (0..3_000_000_u32).map(|place| (place * 7 % 251) as u8).collect();
         Self { world, backbone, family, admin, member, sharer, content }
@@ -206,6 +208,32 @@ async fn a_device_answers_for_the_tokens_of_another_one_where_nothing_is_counted
         node.stop().await;
     }
     drop((world, backbone, family));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_stands_in_for_the_one_that_made_a_token_and_has_stopped() {
+    let scene = Scene::with_stand_in(true).await;
+    scene.certify().await;
+    synchronize(&scene.admin).await;
+    let mimetype = MediaType::of_header(Some("application/octet-stream"));
+    let request = UploadOwnFile::new(Cursor::new(scene.content.clone()), "a.bin".parse().unwrap(), mimetype);
+    let file = scene.admin.upload_with(UploadOwnFile { format: ContentFormat::V2, ..request }).await.unwrap();
+    let reference = scene.admin.share_as(&file, CreateTokenForFile::default()).await.unwrap().reference.url;
+    synchronize(&scene.admin).await;
+    synchronize(&scene.member).await;
+    assert!(scene.member.download(&file.id).await.unwrap() == scene.content, "from now on it has the content");
+
+    let Scene { world: _world, backbone, family: _family, admin, member, sharer: reader, content } = scene;
+    admin.stop().await;
+    // The token comes from the backbone, which then cannot be asked any more.
+    let received = reader.receive(&reference).await.unwrap();
+    backbone.line().cut().await;
+    assert!(reader.download(&received.id).await.unwrap() == content);
+    let seen = seen(&member, &reader).unwrap();
+    assert_eq!(seen.address.as_ref(), Some(member.address()), "it has proven whose it is");
+    for node in [member, reader] {
+        node.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

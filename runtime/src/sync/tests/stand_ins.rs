@@ -1,5 +1,6 @@
 //! Devices that stand in for others, on the program's own backbone.
 
+use transport::crypto::SignatureKeypair;
 use transport::peer::{Direct, MAX_DEVICES, MultiaddrText, PeerKey};
 use transport::wire::DeviceId;
 
@@ -56,11 +57,27 @@ async fn a_device_is_named_by_others_if_it_says_so_and_as_far_as_they_may_tell_i
     move_to(reachable(&second, &[PRIVATE]));
     synchronize([&second, &first]).await;
     assert_eq!(told(&first), [reachable(&second, &[PUBLIC])], "it was told just now");
+    let before = world.clock.now();
     world.clock.advance(TELL_INTERVAL);
     synchronize([&second, &first]).await;
     assert_eq!(told(&first), [], "what is left may not be told");
     stands_in(&mut first, false);
     assert_eq!(told(&first), [reachable(&second, &[PRIVATE])]);
+    let keeps_to_itself = PeerConfig { name_others: false, ..PeerConfig::default() };
+    Arc::get_mut(&mut first).unwrap().config.peers = Some(keeps_to_itself);
+    assert_eq!(told(&first), [], "nor does it name others");
+    stands_in(&mut first, false);
+
+    let relay =
+        MultiaddrText::new("/ip4/203.0.113.9/tcp/4001/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp");
+    let through = Direct { relays: vec![relay.unwrap()], ..reachable(&second, &[PUBLIC]) };
+    move_to(through.clone());
+    world.clock.set(before);
+    synchronize([&second, &first]).await;
+    assert_eq!(told(&first), [through], "the clock was set back");
+    let no_relays = PeerConfig { relaying: false, ..PeerConfig::default() };
+    Arc::get_mut(&mut first).unwrap().config.peers = Some(no_relays);
+    assert_eq!(told(&first), [reachable(&second, &[PUBLIC])]);
 
     stands_in(&mut second, false);
     synchronize([&second, &first]).await;
@@ -72,20 +89,28 @@ async fn as_many_devices_are_named_as_a_reader_takes_and_none_that_was_removed()
     let world = World::new().await;
     let mut first = world.first_device().await;
     stands_in(&mut first, false);
-    let direct = reachable(&first, &[PUBLIC]).to_reference_text();
+    let direct = |seed: usize| {
+        let key = PeerKey::derive(&SignatureKeypair::from_seed(&[u8::try_from(seed).unwrap(); 32]));
+        Direct { peer_id: key.peer_id(), ..reachable(&first, &[PUBLIC]) }.to_reference_text()
+    };
     let id = |number: usize| format!("DVC{number:017}");
     for number in 0..=MAX_DEVICES {
         let device: DeviceId = id(number).parse().unwrap();
-        let Value::Object(properties) = json!({ ADDRESSES: direct, "isOffboarded": number == 0 }) else {
+        let Value::Object(properties) = json!({ ADDRESSES: direct(number), "isOffboarded": number == 0 }) else {
             unreachable!()
         };
         create(&first, Object::new(collection::DEVICES, device.as_str(), properties)).await;
     }
     assert_eq!(told(&first).len(), MAX_DEVICES - 1);
+    let mut same = first.store.object(collection::DEVICES, &id(2)).unwrap().unwrap();
+    same.properties.insert(ADDRESSES.to_owned(), Value::from(direct(1)));
+    update(&first, same).await;
+    let peers: Vec<_> = told(&first).into_iter().map(|direct| direct.peer_id.to_base58()).collect();
+    assert_eq!(peers.len(), MAX_DEVICES - 1, "two devices that say the same take one place: {peers:?}");
     for number in 3..=MAX_DEVICES {
         let mut object = first.store.object(collection::DEVICES, &id(number)).unwrap().unwrap();
         object.properties.insert(ADDRESSES.to_owned(), Value::from("no addresses"));
         update(&first, object).await;
     }
-    assert_eq!(told(&first).len(), 2);
+    assert_eq!(told(&first).len(), 1);
 }

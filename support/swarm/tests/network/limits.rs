@@ -16,6 +16,16 @@ async fn hold(connection: &Connection) -> Option<Stream> {
     (stream.read_u8().await.ok()? == b'x').then_some(stream)
 }
 
+/// After which a connection that carries nothing may be replaced.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Has the clock go on by this time.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 /// Opens one as soon as the peer has noticed that there is room.
 async fn hold_later(connection: &Connection) -> Stream {
     soon(async {
@@ -202,13 +212,14 @@ async fn connections_of_one_peer() {
             soon(ask(connection, b"x")).await.expect("it fits");
         }
         assert_eq!(alice.refused().replaced, 0);
-        // In place of the first one, which has been idle for longer.
-        of_each[0] = connect(&third, &alice).await;
-        drop(used);
+        pass(PAUSE).await;
+        // In place of the second one, which has no stream.
+        of_each[1] = connect(&third, &alice).await;
         for connection in &of_each {
             soon(ask(connection, b"x")).await.expect("it stays");
         }
         soon(ask(&of_other, b"x")).await.expect("another peer stays");
+        drop(used);
         let refused = alice.refused();
         assert_eq!((refused.connections, refused.replaced), (0, 1));
         assert_eq!(alice.connections().len(), 3);
@@ -262,6 +273,8 @@ async fn a_peer_whose_connections_have_died_silently_is_served() {
         died.push((bob, connection, stream));
     }
     line.cut.send_replace(true);
+    // They answer no pings any more.
+    pass(Duration::from_secs(13)).await;
     let mut served = Vec::new();
     for _ in 0..most {
         let bob = start(config(2, &[])).await;
