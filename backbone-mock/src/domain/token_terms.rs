@@ -107,12 +107,15 @@ pub(crate) async fn change(
 /// Revokes an own token: from now on nobody else can read it. It stays until it would have gone.
 pub(crate) async fn revoke(core: &Core, caller: &Caller, id: &TokenId) -> Result<TokenTerms, Refusal> {
     let (mut transaction, mut token) = own(core, caller, id).await?;
-    let record = token_uses::stored(&transaction, id).await?;
     if token.revoked_at.is_none() {
         token.revoked_at = Some(core.now());
         transaction.put(&tokens::key(id), &token)?;
         transaction.commit().await?;
+    } else {
+        drop(transaction);
     }
+    // Uses that were decided before this are on disk now, and none is decided behind it: a rotation takes them off the limit of the next token.
+    let record = core.store.get(&token_uses::key(id)).await?.unwrap_or_default();
     Ok(to_wire(core, &token, &record))
 }
 
@@ -226,5 +229,19 @@ mod tests {
         assert!(tokens::read(&core, anybody, &valid, None, Purpose::Look).await.is_ok());
         let stopped = tokens::read(&core, anybody, &valid, None, Purpose::Read).await;
         assert!(matches!(stopped, Err(Refusal::Store(StoreError::Stopped(_)))));
+    }
+
+    #[tokio::test]
+    async fn a_revocation_tells_the_uses_that_were_still_being_stored_when_it_came() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = Core::open(Config::new(dir.path()).with_client("client", "secret")).await.unwrap();
+        let creator = creator(&core).await;
+        let id = token(&core, &creator).await;
+        let anybody = Asking { caller: None, source: Source::Loopback };
+        let reading = tokens::read(&core, anybody, &id, None, Purpose::Read);
+        let (read, revoked) = tokio::join!(reading, revoke(&core, &creator, &id));
+        read.unwrap();
+        let revoked = revoked.unwrap();
+        assert_eq!(revoked.committed_uses + revoked.leased_uses, 1);
     }
 }

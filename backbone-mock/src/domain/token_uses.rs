@@ -185,8 +185,8 @@ pub(super) async fn load(transaction: &mut Transaction<'_>, id: &TokenId) -> Res
     Ok(transaction.latest(&key(id)).await?.unwrap_or_default())
 }
 
-/// Uses as they are on disk, of a token whose lock the transaction holds: to show them, which needs no commit. No use may be decided by
-/// them, because others may have been decided since.
+/// Uses as they are on disk, of a token whose lock the transaction holds: to show them, which needs no commit. Nothing may be decided by
+/// them, because other uses may have been decided since.
 pub(super) async fn stored(transaction: &Transaction<'_>, id: &TokenId) -> Result<UsesRecord, StoreError> {
     Ok(transaction.get(&key(id)).await?.unwrap_or_default())
 }
