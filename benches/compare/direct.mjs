@@ -256,7 +256,7 @@ async function firstBytes(plain) {
         await new Promise((resolve, reject) => child.stdout.once("data", resolve).once("end", () => reject(new Error(`nothing came: ${talk}`))));
         const took = performance.now() - began;
         child.stdout.destroy();
-        await ended(child, "SIGKILL");
+        await ended(child);
         return took;
     };
     const [fresh, again] = [[], []];

@@ -439,6 +439,12 @@ async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &D
         (Some(Code::Runtime(ErrorCode::MaxFileSizeExceeded)), _) => {
             failure.hint("allow it with --max-size SIZE, for example --max-size 20G")
         }
+        // Whether a password or an identity fits is not known then.
+        (_, Kind::NotFound) if incoming.is_direct && is_sender_reached(&failure.message) => {
+            let message = "the sender was reached but did not deliver, and the backbone does not have the reference";
+            Failure { message: message.to_owned(), ..failure }
+                .hint("try again in a moment; the reference may have expired or been deleted, too")
+        }
         (_, Kind::NotFound) if incoming.password.is_some() => {
             refused("the password is wrong, or the sender has deleted the reference, or it has expired")
                 .hint("check the password: too many wrong ones lock the reference")
@@ -446,11 +452,6 @@ async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &D
         (_, Kind::NotFound) if incoming.for_identity.is_some() => {
             refused("the sender shared this with another identity, or has deleted the reference, or it has expired")
                 .hint(format!("your address is {}", ours().await))
-        }
-        (_, Kind::NotFound) if incoming.is_direct && is_sender_reached(&failure.message) => {
-            let message = "the sender was reached but did not deliver, and the backbone does not have the reference";
-            Failure { message: message.to_owned(), ..failure }
-                .hint("try again in a moment; the reference may have expired or been deleted, too")
         }
         (_, Kind::NotFound) if incoming.is_direct => {
             Failure { message: "neither the sender nor a backbone has the reference".to_owned(), ..failure }

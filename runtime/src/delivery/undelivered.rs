@@ -21,7 +21,7 @@ pub struct Undelivered {
 }
 
 impl Undelivered {
-    /// What its text has if the node that shares it was reached and did not deliver, whatever the code is.
+    /// What its text has if the node that shares it was reached and something came between that may pass, whatever the code is.
     pub const REACHED: &'static str = "node that shares it was reached";
 
     /// Only the node that shares it was asked.
@@ -83,15 +83,19 @@ impl Undelivered {
         self.is_foreign || self.is_interrupted()
     }
 
-    /// Whether the peer was reached, and something came between that may pass: a limit of its node, for example.
     fn is_interrupted(&self) -> bool {
-        matches!(
-            self.direct,
-            PeerFailure::Exchange(
-                PeerError::Cut | PeerError::TimedOut | PeerError::Refused(Refusal::Busy | Refusal::Unavailable)
-            )
-        )
+        is_interrupted(&self.direct)
     }
+}
+
+/// Whether the peer was reached, and something came between that may pass: a limit of its node, for example.
+fn is_interrupted(failure: &PeerFailure) -> bool {
+    matches!(
+        failure,
+        PeerFailure::Exchange(
+            PeerError::Cut | PeerError::TimedOut | PeerError::Refused(Refusal::Busy | Refusal::Unavailable)
+        )
+    )
 }
 
 /// What the peer did, and what to do about it.
@@ -116,9 +120,10 @@ impl fmt::Display for Direct<'_> {
                 let reached = Undelivered::REACHED;
                 write!(f, "The {reached}, but the connection ended before it delivered. Try again in a moment.")
             }
-            PeerFailure::Exchange(error) => {
+            PeerFailure::Exchange(error) if is_interrupted(self.0) => {
                 write!(f, "The {} and did not deliver: {error}. Try again.", Undelivered::REACHED)
             }
+            PeerFailure::Exchange(error) => write!(f, "The node that shares it did not give it: {error}."),
         }
     }
 }
@@ -177,5 +182,7 @@ mod tests {
         assert!(text.starts_with(&format!("{reached} The backbone says: ")), "{text}");
         let refused = by_both(PeerError::Refused(Refusal::NotFound).into(), false).to_string();
         assert!(text.contains(Undelivered::REACHED) && !refused.contains(Undelivered::REACHED), "{refused}");
+        let locked = by_both(PeerError::Refused(Refusal::Locked).into(), false).to_string();
+        assert!(!locked.contains(Undelivered::REACHED), "it does not pass: {locked}");
     }
 }
