@@ -5,6 +5,13 @@
 #[path = "../../api/src/protocol/disposition.rs"]
 mod disposition;
 
+// What it uses of the runtime: the name of a file without one.
+extern crate self as runtime;
+#[allow(missing_docs, reason = "as the runtime has it")]
+pub mod file_name {
+    pub const FALLBACK: &str = "file";
+}
+
 use disposition::{attachment, part_names};
 use http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
