@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::task::JoinHandle;
 use transport::content::{
-    CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, HASH_LENGTH, HEADER_LENGTH, Layout,
-    MAX_CONTENT_LENGTH, Root, SEALED_CHUNK_LENGTH, Tree, TreeBuilder,
+    CHUNK_LENGTH, ChunkHash, ChunkPlace, ContentError, ContentKey, HASH_LENGTH, Layout, MAX_CONTENT_LENGTH, Root,
+    SEALED_CHUNK_LENGTH, Tree, TreeBuilder,
 };
 use transport::crypto::SecretKey;
 use transport::crypto::hash::Sha512Hash;
@@ -180,22 +180,18 @@ impl BlobSealer {
 
     /// The next bytes of the blob, none of them if it is [unhashed](Self::unhashed); nothing at the end.
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>> {
-        let is_first = matches!(self.state, State::Header);
+        let mut piece = Vec::new();
         match self.state {
             State::Ended(_) => return Ok(None),
             State::Header => {
                 self.ahead = Some(self.read_chunk().await?);
                 self.state = State::Chunks;
+                self.gather(self.key.header().as_bytes(), &mut piece);
             }
             State::Chunks => {}
         }
-        let is_gathered = self.cipher_hash.is_some();
-        let mut piece = Vec::new();
-        if is_gathered && self.ahead.as_ref().is_some_and(|chunk| chunk.len() as u64 == CHUNK_LENGTH) {
-            piece.reserve_exact(HEADER_LENGTH + CHUNKS_OF_PIECE * SEALED_CHUNK_LENGTH as usize);
-        }
-        if is_gathered && is_first {
-            piece.extend_from_slice(self.key.header().as_bytes());
+        if self.is_gathered() && self.ahead.as_ref().is_some_and(|chunk| chunk.len() as u64 == CHUNK_LENGTH) {
+            piece.reserve_exact(CHUNKS_OF_PIECE * SEALED_CHUNK_LENGTH as usize);
         }
         for _ in 0..CHUNKS_OF_PIECE {
             self.start().await?;
@@ -203,9 +199,7 @@ impl BlobSealer {
             let sealed = joined(&mut sealing).await;
             self.has_changed |= matches!(sealed, Err(ContentError::SourceChanged { .. }));
             let (chunk, hash) = sealed.map_err(refused)?;
-            if is_gathered {
-                piece.extend_from_slice(&chunk);
-            }
+            self.gather(&chunk, &mut piece);
             match &self.keeping {
                 Some(keeping) => keeping.chunk(self.tree.count(), chunk, &hash).await,
                 None => self.buffers.give_back(chunk),
@@ -220,15 +214,24 @@ impl BlobSealer {
         self.hand_out(piece, has_ended).await.map(Some)
     }
 
+    /// Whether the bytes of the blob are wanted, and not its root only.
+    fn is_gathered(&self) -> bool {
+        self.cipher_hash.is_some()
+    }
+
+    fn gather(&self, bytes: &[u8], piece: &mut Vec<u8>) {
+        if self.is_gathered() {
+            piece.extend_from_slice(bytes);
+        }
+    }
+
     /// Hashes a piece, and ends the blob behind the last chunk.
     async fn hand_out(&mut self, mut piece: Vec<u8>, has_ended: bool) -> Result<Bytes> {
         let mut tree = None;
         if has_ended {
             let layout = Layout::of(self.length).map_err(refused)?;
             let built = std::mem::take(&mut self.tree).finish(self.key.header(), &layout).map_err(refused)?;
-            if self.cipher_hash.is_some() {
-                piece.extend_from_slice(built.as_bytes());
-            }
+            self.gather(built.as_bytes(), &mut piece);
             tree = Some(built);
         }
         let piece = Bytes::from(piece);
