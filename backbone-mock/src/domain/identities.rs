@@ -110,3 +110,22 @@ pub(crate) async fn note_use_of(
 pub(super) fn last_used_key(identity: &IdentityRecord, at: Timestamp) -> Key<()> {
     LAST_USED.key().text(&identity.client_id).time(at).text(&identity.address)
 }
+
+/// An identity of this number without devices, stored for tests.
+#[cfg(test)]
+pub(crate) async fn registered(core: &Core, number: u8, client_id: &str) -> crate::caller::Caller {
+    let address: Address = format!("did:e:localhost:dids:{number:022x}").parse().unwrap();
+    let identity = IdentityRecord {
+        address: address.clone(),
+        public_key: ByteText(vec![1; 32]),
+        created_at: core.now(),
+        client_id: client_id.to_owned(),
+        identity_version: 1,
+        status: Status::Active,
+        last_used: None,
+    };
+    let mut transaction = core.store.begin();
+    transaction.put(&identity_key(&address), &identity).unwrap();
+    transaction.commit().await.unwrap();
+    crate::caller::Caller { address, device: crate::secrets::new_id() }
+}

@@ -180,30 +180,12 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
 mod tests {
     use listener::Source;
 
-    use super::super::identities::{self, IdentityRecord, Status};
+    use super::super::identities::registered;
     use super::super::token_uses::Purpose;
     use super::super::tokens::Asking;
     use super::*;
     use crate::config::Config;
     use crate::error::StoreError;
-    use crate::secrets::new_id;
-
-    async fn creator(core: &Core) -> Caller {
-        let address: transport::wire::Address = format!("did:e:localhost:dids:{:022x}", 1).parse().unwrap();
-        let identity = IdentityRecord {
-            address: address.clone(),
-            public_key: ByteText(vec![1; 32]),
-            created_at: core.now(),
-            client_id: "client".to_owned(),
-            identity_version: 1,
-            status: Status::Active,
-            last_used: None,
-        };
-        let mut transaction = core.store.begin();
-        transaction.put(&identities::identity_key(&address), &identity).unwrap();
-        transaction.commit().await.unwrap();
-        Caller { address, device: new_id() }
-    }
 
     /// A token with one use.
     async fn token(core: &Core, creator: &Caller) -> TokenId {
@@ -217,7 +199,7 @@ mod tests {
     #[tokio::test]
     async fn what_stores_nothing_is_answered_although_nothing_can_be_stored() {
         let core = Core::in_memory(Config::new("").with_client("client", "secret")).await;
-        let creator = creator(&core).await;
+        let creator = registered(&core, 1, "client").await;
         let [valid, revoked] = [token(&core, &creator).await, token(&core, &creator).await];
         let before = revoke(&core, &creator, &revoked).await.unwrap();
         core.store.close().await.unwrap();
@@ -235,7 +217,7 @@ mod tests {
     async fn a_revocation_tells_the_uses_that_were_still_being_stored_when_it_came() {
         let dir = tempfile::tempdir().unwrap();
         let core = Core::open(Config::new(dir.path()).with_client("client", "secret")).await.unwrap();
-        let creator = creator(&core).await;
+        let creator = registered(&core, 1, "client").await;
         let id = token(&core, &creator).await;
         let anybody = Asking { caller: None, source: Source::Loopback };
         let reading = tokens::read(&core, anybody, &id, None, Purpose::Read);

@@ -10,7 +10,7 @@ use transport::wire::ByteText;
 
 use super::*;
 use crate::config::Config;
-use crate::domain::identities::{self, IdentityRecord, Status};
+use crate::domain::identities::registered;
 use crate::store::AppendProgress;
 use crate::store::memory::Memory;
 
@@ -34,7 +34,7 @@ impl World {
         config.clients[0].terms.disk_reserve = RESERVE;
         change(&mut config);
         let core = Arc::new(Core::on(disk.open(), config).await.unwrap());
-        let caller = person(&core, 1, "client").await;
+        let caller = registered(&core, 1, "client").await;
         Self { core, caller, disk }
     }
 
@@ -82,24 +82,6 @@ impl World {
         appender.write(bytes.into()).await.unwrap();
         appender.sync().await.unwrap()
     }
-}
-
-/// Somebody with an identity of this number.
-async fn person(core: &Core, number: u8, client_id: &str) -> Caller {
-    let address: Address = format!("did:e:localhost:dids:{number:022x}").parse().unwrap();
-    let identity = IdentityRecord {
-        address: address.clone(),
-        public_key: ByteText(vec![1; 32]),
-        created_at: core.now(),
-        client_id: client_id.to_owned(),
-        identity_version: 1,
-        status: Status::Active,
-        last_used: None,
-    };
-    let mut transaction = core.store.begin();
-    transaction.put(&identities::identity_key(&address), &identity).unwrap();
-    transaction.commit().await.unwrap();
-    Caller { address, device: new_id() }
 }
 
 fn is_stopped<T>(result: Result<T, Refusal>) -> bool {

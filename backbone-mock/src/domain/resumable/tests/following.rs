@@ -42,7 +42,7 @@ impl Scene {
             change(config);
         })
         .await;
-        let reader = person(&world.core, 2, "client").await;
+        let reader = registered(&world.core, 2, "client").await;
         Self { world, reader, clock }
     }
 
@@ -282,7 +282,7 @@ async fn readers_are_bounded_at_the_bound() {
     own.push(scene.follow(&upload, 0).await.unwrap());
     let mut guests = Vec::new();
     for number in 0..=MAX_OF_GUESTS / MAX_OF_ONE {
-        let guest = person(&scene.world.core, 10 + number as u8, "guests").await;
+        let guest = registered(&scene.world.core, 10 + number as u8, "guests").await;
         for _ in 0..MAX_OF_ONE {
             guests.push(scene.follow_as(&guest, &upload.id.file_id(), 0).await.map_err(|refusal| refusal.to_string()));
         }
