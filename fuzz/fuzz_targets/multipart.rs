@@ -3,11 +3,11 @@
 
 // The REST interface keeps it to itself, and building all of that would take minutes.
 #[path = "../../api/src/protocol/disposition.rs"]
+#[allow(dead_code, reason = "what other parts of the REST interface use")]
 mod disposition;
 
 // What it uses of the runtime: the name of a file without one.
 extern crate self as runtime;
-#[allow(missing_docs, reason = "as the runtime has it")]
 pub mod file_name {
     pub const FALLBACK: &str = "file";
 }
