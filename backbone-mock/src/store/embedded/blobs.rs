@@ -263,6 +263,7 @@ mod tests {
     use std::sync::mpsc;
 
     use futures_util::poll;
+    use tokio::sync::oneshot;
 
     use super::*;
 
@@ -276,6 +277,17 @@ mod tests {
         blocking(|| Ok(())).await.unwrap();
     }
 
+    /// Keeps the only blocking thread busy until the sender is dropped. The receiver learns when it has begun.
+    fn hold_the_thread() -> (mpsc::Sender<()>, oneshot::Receiver<()>) {
+        let (until, held) = mpsc::channel();
+        let (begin, begun) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let _ = begin.send(());
+            let _ = held.recv();
+        });
+        (until, begun)
+    }
+
     #[test]
     fn a_cancelled_publication_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
@@ -285,14 +297,18 @@ mod tests {
             let mut writer = files.create().await.unwrap();
             writer.write(vec![1; 100].into()).await.unwrap();
             let mut publishing = writer.publish();
-            assert!(poll!(&mut publishing).is_pending(), "it writes the rest");
-            all_has_run().await;
-            let (go_on, wait) = mpsc::channel::<()>();
-            let busy = tokio::task::spawn_blocking(move || wait.recv());
-            assert!(poll!(&mut publishing).is_pending(), "it waits for its turn to rename");
+            let (first, begun) = hold_the_thread();
+            begun.await.unwrap();
+            assert!(poll!(&mut publishing).is_pending(), "its write is behind the first");
+            let (second, begun) = hold_the_thread();
+            drop(first);
+            begun.await.unwrap();
+            assert!(
+                poll!(&mut publishing).is_pending(),
+                "it has written and waits behind the second for its turn to rename"
+            );
             drop(publishing);
-            drop(go_on);
-            busy.await.unwrap().unwrap_err();
+            drop(second);
             all_has_run().await;
             assert_eq!((files_below(dir.path()), files.claimed().len()), (0, 0));
         });
