@@ -75,6 +75,18 @@ async fn a_flood_of_reservations_is_refused_at_the_bound_and_disturbs_no_client(
     serves(&world, 1).await;
     let there = metrics(&world);
     assert_eq!((there.reservations, there.reservations_accepted), (3, 3));
+    let is_reserved =
+        |(network, _): &(Network, Inbound)| network.reachability().relays.iter().any(|relay| relay.reserved);
+    until(|| flood.iter().filter(|peer| is_reserved(peer)).count() == 3).await;
+    let (reserved, refused): (Vec<_>, Vec<_>) = flood.into_iter().partition(is_reserved);
+    for (peer, _) in refused {
+        peer.shutdown().await;
+    }
+    assert_eq!(metrics(&world).reservations, 3);
+    for (left, (peer, _)) in (0..3).rev().zip(reserved) {
+        peer.shutdown().await;
+        until(|| metrics(&world).reservations == left).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

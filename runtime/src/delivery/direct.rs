@@ -31,6 +31,10 @@ impl<C: PeerContent> Incoming for FromPeer<C> {
         self.content.path()
     }
 
+    fn has_better_path(&self) -> bool {
+        self.content.has_better_path()
+    }
+
     fn offset(&self) -> u64 {
         self.offset
     }

@@ -101,6 +101,11 @@ impl FakePeers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// By which path it answers now.
+    fn path(&self) -> Path {
+        self.state().path.unwrap_or(Path::Direct)
+    }
+
     fn act(&self) -> Act {
         let mut state = self.state();
         state.requests += 1;
@@ -214,7 +219,7 @@ impl PeerReads for FakePeers {
             return Err(PeerError::Refused(Refusal::Range).into());
         }
         let header = ContentHeader { file: id, format, length, start, end };
-        Ok(FakeContent { peers: self.clone(), body, position: start, header, act })
+        Ok(FakeContent { peers: self.clone(), body, position: start, header, path: self.path(), act })
     }
 }
 
@@ -224,6 +229,7 @@ pub(crate) struct FakeContent {
     body: Bytes,
     position: u64,
     header: ContentHeader,
+    path: Path,
     act: Act,
 }
 
@@ -237,7 +243,11 @@ impl PeerContent for FakeContent {
     }
 
     fn path(&self) -> Path {
-        self.peers.state().path.unwrap_or(Path::Direct)
+        self.path
+    }
+
+    fn has_better_path(&self) -> bool {
+        self.peers.path() < self.path
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, PeerFailure> {
@@ -357,6 +367,13 @@ impl PeerContent for ContentInTest {
         match self {
             Self::Network(content) => content.path(),
             Self::Fake(content) => content.path(),
+        }
+    }
+
+    fn has_better_path(&self) -> bool {
+        match self {
+            Self::Network(content) => content.has_better_path(),
+            Self::Fake(content) => content.has_better_path(),
         }
     }
 

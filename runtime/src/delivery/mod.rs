@@ -375,6 +375,11 @@ pub(crate) trait Incoming: Send {
         Path::Backbone
     }
 
+    /// Whether a new request to the same origin would take a better path by now.
+    fn has_better_path(&self) -> bool {
+        false
+    }
+
     /// How many bytes of the file are before the first one: 0, or where the range begins.
     fn offset(&self) -> u64;
 

@@ -440,6 +440,13 @@ impl<B: Incoming, C: PeerContent> Incoming for OneOf<B, FromPeer<C>> {
         }
     }
 
+    fn has_better_path(&self) -> bool {
+        match self {
+            Self::Backbone(content) => content.has_better_path(),
+            Self::Peer(content) => content.has_better_path(),
+        }
+    }
+
     fn offset(&self) -> u64 {
         match self {
             Self::Backbone(content) => content.offset(),

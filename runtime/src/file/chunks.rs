@@ -113,7 +113,7 @@ impl Chunks {
         let opener = match stored_opener(blob.core(), content).await {
             Some(opener) => opener,
             None => {
-                let at_once = chunks.start..chunks.end.min(window).min(blob.longest_run());
+                let at_once = chunks.start..chunks.end.min(window);
                 let (opener, top) = fetched_opener(&mut blob, content, at_once, &mut run).await?;
                 if let Some(keeping) = &keeping {
                     keeping.try_tree(None, &top);
@@ -255,8 +255,7 @@ impl Chunks {
             }
         }
         let place = self.layout.sealed_chunk(index).map_err(|error| self.altered(error))?;
-        let window = self.window.min(self.blob.longest_run());
-        let end = self.end.min(index.saturating_add(window)).min(self.first_stored(index + 1));
+        let end = self.end.min(index.saturating_add(self.window)).min(self.first_stored(index + 1));
         self.fetch_hashes(index..end).await?;
         let run_end = self.layout.sealed(&(index..end)).map_err(|error| self.altered(error))?.end;
         if self.run.is_none() && self.is_in_order {

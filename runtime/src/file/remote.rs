@@ -24,8 +24,9 @@ use crate::{BackboneError, Error, Result};
 /// Status of a range beyond the end.
 const RANGE_NOT_SATISFIABLE: u16 = 416;
 
-/// Chunks that are asked for at once where a better path may appear meanwhile: the next request takes it.
-const MAX_RUN: u64 = 64;
+/// Bytes of a run from the backbone after which a peer is asked for what follows, if it can be. A request costs as much as many bytes, so it is
+/// not given up for each.
+const LEAST_RUN: u64 = 64 * SEALED_CHUNK_LENGTH;
 
 /// A blob that others have.
 pub(super) struct RemoteBlob {
@@ -47,6 +48,7 @@ pub(super) struct Run {
     arriving: Arriving,
     /// Arrived and not taken.
     rest: Bytes,
+    start: u64,
     /// Of the next byte.
     position: u64,
     end: u64,
@@ -198,6 +200,7 @@ impl RemoteBlob {
         }
         let position = range.start + partial.bytes.len() as u64;
         let continued = run.take().filter(|run| run.position == position && run.end >= range.end);
+        let continued = continued.filter(|run| !self.has_better_path(run));
         let mut current = match continued {
             Some(run) => run,
             None => self.start(position..end).await?,
@@ -248,13 +251,19 @@ impl RemoteBlob {
             _ if path.origin() == Origin::Backbone => return Err(Interruption::NoRanges),
             _ => return Err(Interruption::Wrong(path, self.too_short())),
         }
-        Ok(Run { arriving, rest: Bytes::new(), position: range.start, end: range.end })
+        Ok(Run { arriving, rest: Bytes::new(), start: range.start, position: range.start, end: range.end })
     }
 
-    /// Chunks that are asked for at once: all of them, unless there may be a better path than the last one.
-    pub(super) fn longest_run(&self) -> u64 {
-        let has_route = self.core.routes.to_file(&self.id).is_some();
-        if has_route && self.paths.last() != Some(Path::Lan) { MAX_RUN } else { u64::MAX }
+    /// Whether what follows would come by a better path if it were asked for anew.
+    fn has_better_path(&self, run: &Run) -> bool {
+        match run.arriving.path().origin() {
+            Origin::Peer => run.arriving.has_better_path(),
+            Origin::Backbone => {
+                run.position - run.start >= LEAST_RUN
+                    && self.sources != Sources::Backbone
+                    && self.core.routes.origins(&self.id, Instant::now()).first() == Some(&Origin::Peer)
+            }
+        }
     }
 
     /// What a failure of bytes that came by this path means, or of a request that nobody answered.

@@ -1,5 +1,7 @@
 //! What a node asks of its peers: the [`PeerReads`] of a [`PeerNetwork`].
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use swarm::{Connection, OpenError, PathKind, Stream};
@@ -145,19 +147,23 @@ impl PeerNetwork {
         range: (u64, Option<u64>),
         expectation: ContentExpectation,
     ) -> Result<ArrivingContent, PeerFailure> {
-        let time = &self.network()?.time;
+        let shared = self.shared().cloned().ok_or_else(no_peers)?;
+        let time = &shared.time;
         let fetch = async |Opened { connection, channel, stream, claim }: Opened<'_>| {
             let proof = proof(&channel, target, route.password.as_ref());
             let fetch = Fetch::new(target.clone(), range, proof, expectation.clone(), time.now().instant).under(claim);
             let incoming = while_alive(&connection, Incoming::begin(stream, fetch, time.clone())).await??;
-            Ok(ArrivingContent { incoming: ReadAhead::start(incoming, connection.clone()), connection })
+            Ok((ReadAhead::start(incoming, connection.clone()), connection))
         };
         let mut attempts = Attempts::default();
         loop {
             let opened = self.open(route, Protocol::of_file(route, target), &mut attempts).await?;
             let connection = opened.connection.clone();
             match fetch(opened).await {
-                Ok(content) => return Ok(content),
+                Ok((incoming, connection)) => {
+                    let is_turned = attempts.relayed.is_some();
+                    return Ok(ArrivingContent { incoming, connection, is_turned, shared: shared.clone() });
+                }
                 Err(ended) if self.turn(&mut attempts, &ended, &connection) => {}
                 Err(ended) => attempts.after(ended)?,
             }
@@ -242,10 +248,12 @@ impl PeerNetwork {
     }
 
     fn network(&self) -> Result<&Shared, PeerFailure> {
-        self.shared()
-            .map(|shared| &**shared)
-            .ok_or_else(|| PeerFailure::Unreachable("this node has no peers".to_owned()))
+        self.shared().map(|shared| &**shared).ok_or_else(no_peers)
     }
+}
+
+fn no_peers() -> PeerFailure {
+    PeerFailure::Unreachable("this node has no peers".to_owned())
 }
 
 /// An exchange counts as accepted with its first answer, and is tried once more if there was none (specification, section 11).
@@ -268,6 +276,9 @@ impl Attempts {
 pub(crate) struct ArrivingContent {
     incoming: ReadAhead,
     connection: Connection,
+    /// Whether the peer does not give it by a better path.
+    is_turned: bool,
+    shared: Arc<Shared>,
 }
 
 impl PeerContent for ArrivingContent {
@@ -277,6 +288,10 @@ impl PeerContent for ArrivingContent {
 
     fn path(&self) -> Path {
         self.connection.path().into()
+    }
+
+    fn has_better_path(&self) -> bool {
+        !self.is_turned && self.shared.connections.has_better(&self.connection)
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, PeerFailure> {

@@ -98,6 +98,13 @@ impl Connections {
         })
     }
 
+    /// Whether a peer has a connection with a channel by a better path than this one.
+    pub(super) fn has_better(&self, than: &Connection) -> bool {
+        let path = than.path();
+        path != PathKind::Lan
+            && self.best(&than.peer()).is_some_and(|best| best.connection.path() < path && best.channel().is_some())
+    }
+
     /// An open connection through a relay to a peer, if there is one with a channel.
     pub(super) fn relayed(&self, peer: &PeerId) -> Option<(Connection, Channel)> {
         let of_peer = self.all().into_iter().filter(|entry| entry.connection.peer() == *peer && entry.may_serve());

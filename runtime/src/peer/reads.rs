@@ -68,6 +68,9 @@ pub(crate) trait PeerContent: Send {
     /// By which path they come now.
     fn path(&self) -> Path;
 
+    /// Whether a new request to the same peer would take a better path by now.
+    fn has_better_path(&self) -> bool;
+
     /// The next bytes, at most 256 KiB; none behind the last one of the header. Cancel-safe.
     fn chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, PeerFailure>> + Send;
 }

@@ -56,6 +56,15 @@ pub(crate) enum Scope {
     Unusable,
 }
 
+/// Whether a listener on this address listens on all interfaces.
+pub(crate) fn is_unspecified(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_unspecified(),
+        Some(Protocol::Ip6(ip)) => ip.is_unspecified(),
+        _ => false,
+    }
+}
+
 impl Scope {
     pub(crate) fn of(address: &Multiaddr) -> Self {
         match address.iter().next() {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use if_watch::IfEvent;
 use if_watch::tokio::IfWatcher;
 use libp2p::core::transport::ListenerId;
@@ -15,7 +15,7 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, autonat, dcutr, identify, mdns, relay};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::address::{self, Scope, host, is_relayed, without_peer};
 use crate::admission::LimitReached;
@@ -30,10 +30,14 @@ use crate::state::State;
 use crate::streams::{Moved, Streams};
 use crate::traffic;
 use crate::transport::{self, Carrier, Gate, NEGOTIATING_STREAMS};
-use crate::{ConnectError, Event, NatStatus, PathKind, RelayState, StartError};
+use crate::{ConnectError, Event, PathKind, RelayState, StartError};
 
 /// How long a listener may take to tell its addresses. It is bound before; an interface without addresses tells none.
 const LISTEN_TIME: Duration = Duration::from_secs(2);
+
+/// How long it may take after that to tell one that others may know. One that listens on all interfaces tells their addresses in any order, often
+/// that of the loopback interface first; a host without a network has no other one.
+const TELL_TIME: Duration = Duration::from_millis(200);
 
 /// How long connections may take to close at the end.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
@@ -119,7 +123,7 @@ impl Driver {
         })
     }
 
-    /// Binds all addresses, and waits until each tells where it is.
+    /// Binds all addresses, and waits until each tells where it is, and where others reach it.
     pub(crate) async fn listen(&mut self, addresses: Vec<Multiaddr>) -> Result<(), StartError> {
         let mut waiting: HashMap<ListenerId, Multiaddr> = HashMap::new();
         // Before one is bound: a probe of `::` conflicts with an own listener on `0.0.0.0`.
@@ -130,23 +134,35 @@ impl Driver {
             let id = self.swarm.listen_on(address.clone()).map_err(|error| refused(&address, &error))?;
             waiting.insert(id, address);
         }
-        let all_bound = async {
-            while !waiting.is_empty() {
-                let event = self.swarm.select_next_some().await;
-                match &event {
-                    SwarmEvent::NewListenAddr { listener_id, .. } => drop(waiting.remove(listener_id)),
-                    SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
-                        if let Some(address) = waiting.get(listener_id) {
-                            return Err(refused(address, error));
-                        }
+        let mut untold: HashSet<ListenerId> = waiting.keys().copied().collect();
+        let mut until = Instant::now() + LISTEN_TIME;
+        while !untold.is_empty() {
+            let Ok(event) = timeout_at(until, self.swarm.select_next_some()).await else { break };
+            match &event {
+                SwarmEvent::NewListenAddr { listener_id, address } => {
+                    let bound = waiting.remove(listener_id);
+                    let has_others = bound.as_ref().is_none_or(address::is_unspecified);
+                    if !has_others || self.state.policy.tells(address) {
+                        untold.remove(listener_id);
                     }
-                    _ => {}
+                    if bound.is_some() && waiting.is_empty() {
+                        until = until.min(Instant::now() + TELL_TIME);
+                    }
                 }
-                self.on_event(event);
+                SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
+                    if let Some(address) = waiting.get(listener_id) {
+                        return Err(refused(address, error));
+                    }
+                }
+                _ => {}
             }
-            Ok(())
-        };
-        tokio::time::timeout(LISTEN_TIME, all_bound).await.unwrap_or(Ok(()))
+            self.on_event(event);
+        }
+        // Addresses of other interfaces are told together.
+        while let Some(event) = self.swarm.select_next_some().now_or_never() {
+            self.on_event(event);
+        }
+        Ok(())
     }
 
     /// Runs until it is told to end, or nobody is left who could use the network.
@@ -364,7 +380,9 @@ impl Driver {
                 let changed = self.relays.reserved(relay_peer_id);
                 self.tell_relay(changed);
             }
-            BehaviourEvent::RelayServer(event) => self.state.relayed.count(&event),
+            BehaviourEvent::RelayServer(event) => {
+                self.state.relayed.count(&event, |peer| self.swarm.is_connected(peer));
+            }
             BehaviourEvent::RendezvousServer(event) => self.state.registered.count(event),
             BehaviourEvent::AutonatClient(event) => self.on_tested(&event),
             BehaviourEvent::HolePunching(dcutr::Event { result: Ok(id), .. }) => self.on_punched(id),
@@ -388,12 +406,8 @@ impl Driver {
 
     /// Another peer has tried whether an address of this one can be reached.
     fn on_tested(&self, event: &autonat::v2::client::Event) {
-        let reached = event.result.is_ok();
-        self.state.learn(|known| match (reached, known.nat) {
-            (true, _) => known.nat = NatStatus::Public,
-            (false, NatStatus::Unknown) => known.nat = NatStatus::Private,
-            (false, _) => {}
-        });
+        let (address, was_reached) = (&event.tested_addr, event.result.is_ok());
+        self.state.learn(|known| known.nat = known.nat.after(address, was_reached));
     }
 
     /// Whether there is a relayed connection to a peer.

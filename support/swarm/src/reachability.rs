@@ -2,6 +2,8 @@
 
 use libp2p::{Multiaddr, PeerId};
 
+use crate::address::Scope;
+
 /// How this peer can be reached, as far as it knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reachability {
@@ -31,6 +33,17 @@ pub enum NatStatus {
     Private,
 }
 
+impl NatStatus {
+    /// What is known after somebody has tried an address. Private ones say nothing about other networks.
+    pub(crate) fn after(self, address: &Multiaddr, was_reached: bool) -> Self {
+        match (Scope::of(address), was_reached, self) {
+            (Scope::Public, true, _) => Self::Public,
+            (Scope::Public, false, Self::Unknown) => Self::Private,
+            _ => self,
+        }
+    }
+}
+
 /// State of a relay of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayState {
@@ -53,4 +66,24 @@ pub struct RendezvousState {
     pub address: Multiaddr,
     /// Whether there is a connection to it.
     pub connected: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_tell_whether_other_networks_reach_this_peer() {
+        use NatStatus::{Private, Public, Unknown};
+        let public: Multiaddr = "/ip4/1.1.1.1/tcp/1".parse().unwrap();
+        assert_eq!(Unknown.after(&public, true), Public);
+        assert_eq!(Unknown.after(&public, false), Private);
+        assert_eq!(Private.after(&public, true), Public);
+        assert_eq!(Public.after(&public, false), Public, "another address of it was reached");
+        for address in ["/ip4/192.168.1.2/tcp/1", "/ip4/127.0.0.1/tcp/1", "/ip6/fd00::1/tcp/1"] {
+            let address = address.parse().unwrap();
+            assert_eq!([Unknown, Private].map(|status| status.after(&address, true)), [Unknown, Private]);
+            assert_eq!(Unknown.after(&address, false), Unknown);
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! The relays of the configuration, and the reservations at them.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use libp2p::core::transport::ListenerId;
@@ -179,7 +181,7 @@ impl Relay {
 /// What the relay service of this process does, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RelayMetrics {
-    /// Reservations that were made and have not ended.
+    /// Peers that hold a reservation.
     pub reservations: u64,
     /// Reservations that were made since the start, renewals not counted.
     pub reservations_accepted: u64,
@@ -199,8 +201,9 @@ pub struct RelayMetrics {
 
 #[derive(Debug, Default)]
 pub(crate) struct RelayCounters {
+    /// Who holds a reservation. Its length is bounded by the number of connections.
+    reserved: Mutex<HashSet<PeerId>>,
     reservations_accepted: AtomicU64,
-    reservations_ended: AtomicU64,
     reservations_refused: AtomicU64,
     circuits_accepted: AtomicU64,
     circuits_ended: AtomicU64,
@@ -208,12 +211,19 @@ pub(crate) struct RelayCounters {
 }
 
 impl RelayCounters {
-    pub(crate) fn count(&self, event: &relay::Event) {
+    /// `is_connected` tells whether a peer has a connection.
+    pub(crate) fn count(&self, event: &relay::Event, is_connected: impl Fn(&PeerId) -> bool) {
+        match event {
+            relay::Event::ReservationReqAccepted { src_peer_id, .. } => drop(self.reserved().insert(*src_peer_id)),
+            relay::Event::ReservationTimedOut { src_peer_id } => drop(self.reserved().remove(src_peer_id)),
+            // Told of each connection that closes, with a reservation or without.
+            relay::Event::ReservationClosed { src_peer_id } if !is_connected(src_peer_id) => {
+                self.reserved().remove(src_peer_id);
+            }
+            _ => {}
+        }
         let counter = match event {
             relay::Event::ReservationReqAccepted { renewed: false, .. } => &self.reservations_accepted,
-            relay::Event::ReservationClosed { .. } | relay::Event::ReservationTimedOut { .. } => {
-                &self.reservations_ended
-            }
             relay::Event::ReservationReqDenied { .. } => &self.reservations_refused,
             relay::Event::CircuitReqAccepted { .. } => &self.circuits_accepted,
             relay::Event::CircuitClosed { .. } => &self.circuits_ended,
@@ -225,11 +235,10 @@ impl RelayCounters {
 
     pub(crate) fn metrics(&self, traffic: &Traffic) -> RelayMetrics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (reservations_accepted, circuits_accepted) =
-            (read(&self.reservations_accepted), read(&self.circuits_accepted));
+        let circuits_accepted = read(&self.circuits_accepted);
         RelayMetrics {
-            reservations: reservations_accepted.saturating_sub(read(&self.reservations_ended)),
-            reservations_accepted,
+            reservations: self.reserved().len() as u64,
+            reservations_accepted: read(&self.reservations_accepted),
             reservations_refused: read(&self.reservations_refused),
             circuits: circuits_accepted.saturating_sub(read(&self.circuits_ended)),
             circuits_accepted,
@@ -238,11 +247,35 @@ impl RelayCounters {
             sent: traffic.sent(),
         }
     }
+
+    fn reserved(&self) -> MutexGuard<'_, HashSet<PeerId>> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reservation_lasts_until_it_times_out_or_its_peer_is_gone() {
+        let (counters, [one, other, guest]) = (RelayCounters::default(), [(); 3].map(|()| PeerId::random()));
+        let reservations = || counters.metrics(&Traffic::default()).reservations;
+        let closed = |peer| relay::Event::ReservationClosed { src_peer_id: peer };
+        for peer in [one, other] {
+            for renewed in [false, true] {
+                counters.count(&relay::Event::ReservationReqAccepted { src_peer_id: peer, renewed }, |_| true);
+            }
+        }
+        assert_eq!(reservations(), 2);
+        counters.count(&closed(guest), |_| false);
+        counters.count(&closed(one), |_| true);
+        assert_eq!(reservations(), 2, "a connection without a reservation was closed");
+        counters.count(&closed(one), |_| false);
+        counters.count(&relay::Event::ReservationTimedOut { src_peer_id: other }, |_| true);
+        assert_eq!(reservations(), 0);
+        assert_eq!(counters.metrics(&Traffic::default()).reservations_accepted, 2);
+    }
 
     fn relay(peer: PeerId, port: u16) -> Multiaddr {
         format!("/ip4/203.0.113.1/tcp/{port}/p2p/{peer}").parse().unwrap()

@@ -293,6 +293,10 @@ async fn a_peer_learns_from_others_that_it_can_be_reached() {
     let (alice, _keep) = start(Config { discovery: asking, ..config(1, &[TCP]) }).await;
     assert_eq!(alice.reachability().nat, NatStatus::Unknown);
     let _kept = connect(&alice, &server).await.keep_alive();
-    until(|| alice.reachability().nat == NatStatus::Public).await;
-    assert!(alice.external_addresses().contains(&alice.listen_addresses()[0]));
+    until(|| alice.external_addresses().contains(&alice.listen_addresses()[0])).await;
+    assert_eq!(
+        alice.reachability().nat,
+        NatStatus::Unknown,
+        "the loopback interface says nothing about other networks"
+    );
 }
