@@ -1,7 +1,7 @@
 //! Filters of lists: every query is refused or finds out whether an object matches.
 #![no_main]
 
-// The runtime keeps it to itself, and building all of that would take minutes.
+// The runtime keeps it to itself, because it knows the fields of files and tokens; and building all of that would take minutes.
 #[path = "../../runtime/src/query/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "what other parts of the runtime use")]
 mod query;
@@ -9,44 +9,6 @@ mod query;
 use libfuzzer_sys::fuzz_target;
 use query::{FILES, Ownership, Query, TOKENS};
 use serde_json::json;
-
-/// What the filters use of the runtime.
-pub type Result<T> = std::result::Result<T, Error>;
-
-/// Refusals of a query, as the runtime has them.
-#[derive(Debug)]
-pub enum Error {
-    InvalidPropertyValue(String),
-    Unknown(String),
-}
-
-impl Error {
-    fn invalid_property(property: error::Property, rule: error::PropertyRule) -> Self {
-        Self::InvalidPropertyValue(format!("{property:?} {rule:?}"))
-    }
-}
-
-#[allow(dead_code, reason = "what only the runtime reads")]
-mod error {
-    #[derive(Debug)]
-    pub enum Property {
-        Query,
-    }
-
-    #[derive(Debug)]
-    pub enum PropertyRule {
-        NoOtherMembers,
-        AtMost(String),
-    }
-}
-
-#[allow(dead_code, reason = "what only the runtime reads")]
-mod store {
-    pub struct RequiredTexts<'a> {
-        pub member: &'a str,
-        pub texts: Vec<&'a str>,
-    }
-}
 
 fuzz_target!(|parameters: Vec<(&str, &str)>| {
     let parameters: Vec<_> =

@@ -11,6 +11,7 @@ use crate::backbone_error::BackboneError;
 use crate::code::ErrorCode;
 use crate::delivery::Undelivered;
 use crate::peer::PeersError;
+use crate::query::{MAX_PARAMETERS, QueryError};
 use crate::source::SourceError;
 use crate::store::Failure as StoreFailure;
 
@@ -281,6 +282,19 @@ impl FromStr for InvalidProperty {
 impl From<transport::backbone::ConfigError> for Error {
     fn from(error: transport::backbone::ConfigError) -> Self {
         Self::Config(ConfigError::Client(Arc::new(error)))
+    }
+}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::UnknownField => Self::invalid_property(Property::Query, PropertyRule::NoOtherMembers),
+            QueryError::TooManyParameters => {
+                Self::invalid_property(Property::Query, PropertyRule::AtMost(format!("{MAX_PARAMETERS} values")))
+            }
+            QueryError::InvalidValue { field, rule } => Self::InvalidPropertyValue(format!("query/{field} {rule}")),
+            QueryError::InvalidPattern(reason) => Self::Unknown(reason),
+        }
     }
 }
 

@@ -113,6 +113,7 @@ mod tests {
     use crate::domain::datawallet::{NewModification, Wallet};
     use crate::domain::devices::DeviceRecord;
     use crate::domain::identities::{IdentityRecord, Status};
+    use crate::domain::token_reads;
     use crate::domain::token_uses::Purpose;
     use crate::domain::tokens::{Asking, NewToken};
     use crate::lenient::AtMost;
@@ -218,7 +219,7 @@ mod tests {
         let long_ago = core.now().saturating_sub(std::time::Duration::from_secs(24 * 60 * 60));
         challenges::keep_for_a_month(&core, &alice, long_ago).await;
         let who = Asking { caller: Some(&guest), source: Source::Loopback };
-        tokens::read(&core, who, &read, None, Purpose::Read).await.unwrap();
+        token_reads::read(&core, who, &read, None, Purpose::Read).await.unwrap();
         let counted = counts(&core, &[&alice, &guest]).await;
         let expected = Amounts {
             devices: 1,
@@ -251,7 +252,7 @@ mod tests {
         let (alice, guest) = (identity(&core, 'a', "owner").await, identity(&core, 'b', "guest").await);
         let before = counts(&core, &[&alice, &guest]).await;
         let read = token(&core, Some(&alice), 100).await;
-        tokens::read(&core, Asking { caller: Some(&guest), source: Source::Loopback }, &read, None, Purpose::Read)
+        token_reads::read(&core, Asking { caller: Some(&guest), source: Source::Loopback }, &read, None, Purpose::Read)
             .await
             .unwrap();
         token(&core, Some(&guest), 20_000).await;

@@ -23,6 +23,7 @@ pub(crate) mod refusal;
 pub(crate) mod resumable;
 pub(crate) mod sync_runs;
 mod token_ledger;
+pub(crate) mod token_reads;
 pub(crate) mod token_terms;
 pub(crate) mod token_uses;
 pub(crate) mod tokens;

@@ -181,6 +181,7 @@ mod tests {
     use listener::Source;
 
     use super::super::identities::registered;
+    use super::super::token_reads;
     use super::super::token_uses::Purpose;
     use super::super::tokens::Asking;
     use super::*;
@@ -208,8 +209,8 @@ mod tests {
         let stopped = revoke(&core, &creator, &valid).await;
         assert!(matches!(stopped, Err(Refusal::Store(StoreError::Stopped(_)))));
         let anybody = Asking { caller: None, source: Source::Loopback };
-        assert!(tokens::read(&core, anybody, &valid, None, Purpose::Look).await.is_ok());
-        let stopped = tokens::read(&core, anybody, &valid, None, Purpose::Read).await;
+        assert!(token_reads::read(&core, anybody, &valid, None, Purpose::Look).await.is_ok());
+        let stopped = token_reads::read(&core, anybody, &valid, None, Purpose::Read).await;
         assert!(matches!(stopped, Err(Refusal::Store(StoreError::Stopped(_)))));
     }
 
@@ -220,7 +221,7 @@ mod tests {
         let creator = registered(&core, 1, "client").await;
         let id = token(&core, &creator).await;
         let anybody = Asking { caller: None, source: Source::Loopback };
-        let reading = tokens::read(&core, anybody, &id, None, Purpose::Read);
+        let reading = token_reads::read(&core, anybody, &id, None, Purpose::Read);
         let (read, revoked) = tokio::join!(reading, revoke(&core, &creator, &id));
         read.unwrap();
         let revoked = revoked.unwrap();

@@ -9,7 +9,8 @@ use transport::access::{UnknownClaim, Uses, Verdict};
 use transport::wire::backbone::token_terms::Claim;
 use transport::wire::{ByteText, ClaimId, Timestamp, TokenId};
 
-use super::tokens::{self, Asking, Granted, TokenRecord};
+use super::token_reads::{self, Granted};
+use super::tokens::{self, Asking, TokenRecord};
 use super::{Record, Refusal, token_ledger};
 use crate::core::Core;
 use crate::error::StoreError;
@@ -112,9 +113,9 @@ pub(crate) async fn claim(
     (id, claim): (&TokenId, &ClaimId),
     password: Option<&ByteText>,
 ) -> Result<Claim, Refusal> {
-    tokens::admit(core, who, password)?;
-    let Granted { mut transaction, token, .. } = tokens::judge(core, who, id, password).await?;
-    tokens::admit_claim(core, who, &token)?;
+    token_reads::admit(core, who, password)?;
+    let Granted { mut transaction, token, .. } = token_reads::judge(core, who, id, password).await?;
+    token_reads::admit_claim(core, who, &token)?;
     check_usable(core, &token)?;
     let mut record = load(&mut transaction, id).await?;
     let lease = match record.uses.claim(claim, core.now()) {
@@ -149,9 +150,9 @@ async fn end(
     id: &TokenId,
     end: impl FnOnce(&mut Uses, Timestamp) -> Result<(), UnknownClaim>,
 ) -> Result<(), Refusal> {
-    tokens::admit(core, who, None)?;
+    token_reads::admit(core, who, None)?;
     let (mut transaction, token) = tokens::locked(core, id).await?;
-    if tokens::attempt(core, &token, who.caller, false, None).is_withheld() {
+    if token_reads::attempt(core, &token, who.caller, false, None).is_withheld() {
         return Err(not_found());
     }
     let mut record = load(&mut transaction, id).await?;

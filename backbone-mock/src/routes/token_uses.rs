@@ -7,8 +7,8 @@ use transport::wire::backbone::tokens::Token;
 use transport::wire::{ByteText, ClaimId, TokenId};
 
 use crate::domain::token_uses::{self, Purpose};
-use crate::domain::tokens::{self, Asking};
-use crate::domain::{Refusal, parse_id};
+use crate::domain::tokens::Asking;
+use crate::domain::{Refusal, parse_id, token_reads};
 use crate::web::AppState;
 use crate::web::answer::{Answer, NoContent};
 use crate::web::identified::{Identified, IdentifiedBoth};
@@ -46,7 +46,7 @@ pub(super) async fn read(
     let claim: ClaimId = parse_id("claim", claim)?;
     let password = query.bytes("password")?;
     let who = Asking { caller: caller.as_ref(), source };
-    Ok(Answer::ok(tokens::read(&core, who, &id, password.as_ref(), Purpose::Claimed(&claim)).await?))
+    Ok(Answer::ok(token_reads::read(&core, who, &id, password.as_ref(), Purpose::Claimed(&claim)).await?))
 }
 
 /// `POST /Tokens/{id}/Claims/{claim}/Commit`.

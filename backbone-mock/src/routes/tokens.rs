@@ -6,6 +6,7 @@ use transport::wire::backbone::tokens::{CreatedToken, Token, UpdatedToken};
 use transport::wire::{ByteText, TokenId};
 
 use crate::domain::Refusal;
+use crate::domain::token_reads;
 use crate::domain::token_uses::Purpose;
 use crate::domain::tokens::{self, Asking, NewToken};
 use crate::web::AppState;
@@ -37,7 +38,7 @@ pub(super) async fn read(
 ) -> Result<Answer<Token>, Problem> {
     let password = query.bytes("password")?;
     let who = Asking { caller: caller.as_ref(), source };
-    Ok(Answer::ok(tokens::read(&core, who, &id, password.as_ref(), Purpose::Read).await?))
+    Ok(Answer::ok(token_reads::read(&core, who, &id, password.as_ref(), Purpose::Read).await?))
 }
 
 /// `HEAD /Tokens/{id}?password=`: the same, but nothing counts, except for a wrong password.
@@ -50,7 +51,7 @@ pub(super) async fn look(
 ) -> Result<Answer<Token>, Problem> {
     let password = query.bytes("password")?;
     let who = Asking { caller: caller.as_ref(), source };
-    Ok(Answer::ok(tokens::read(&core, who, &id, password.as_ref(), Purpose::Look).await?))
+    Ok(Answer::ok(token_reads::read(&core, who, &id, password.as_ref(), Purpose::Look).await?))
 }
 
 /// `GET /Tokens?ids=` or, in the form of older clients, `GET /Tokens?tokens.0.id=`.

@@ -15,6 +15,7 @@ mod storage_previews;
 mod storage_tokens;
 #[cfg(test)]
 mod tests;
+mod token_rows;
 mod tokens;
 mod tokens_list;
 mod tokens_rotate;

@@ -12,7 +12,7 @@ use super::Node;
 use super::files::FilesFacade;
 use super::list::{List, Page};
 use super::storage_tokens::{ByToken, Examined, TokenUse};
-use super::tokens_list::readable;
+use super::token_rows::readable;
 use crate::dto::{Bucket, BucketFile};
 use crate::file::VerifiedContent;
 use crate::storage::access::{self, Listed};

@@ -7,7 +7,7 @@ use transport::crypto::random;
 use transport::wire::Timestamp;
 
 use super::storage::{BucketContent, StorageFacade};
-use super::tokens_list::{Stored, readable};
+use super::token_rows::{Stored, readable};
 use crate::blocking::blocking;
 use crate::dto::FileToken;
 use crate::listed;

@@ -57,7 +57,7 @@ struct Acknowledged {
 async fn the_process_that_is_killed() {
     let directory = std::env::var_os(DIRECTORY).expect("the other test says where");
     World::run_in(directory.as_ref(), async |world| {
-        let (reader, stranger) = (reader(world), channel_to(None, world.clock.now()));
+        let (reader, stranger) = (reader(world), world.stranger());
         loop {
             let token = world.shared(protected()).await;
             let hash = world.hash(&token);
@@ -98,7 +98,7 @@ async fn a_killed_node_serves_every_token_that_it_acknowledged_and_forgets_no_at
         let directory = tempfile::tempdir().unwrap();
         let acknowledged = kill_after(lines, directory.path());
         World::run_in(directory.path(), async |world| {
-            let (reader, stranger) = (reader(world), channel_to(None, world.clock.now()));
+            let (reader, stranger) = (reader(world), world.stranger());
             for (id, before) in &acknowledged {
                 let held = HeldToken::stored(&world.node.core.store.view(), id).unwrap().expect("it was acknowledged");
                 let hash = held.password.unwrap();
@@ -134,7 +134,7 @@ async fn the_process_that_counts_uses_and_is_killed() {
             let token = world.shared_directly_from(&source, limited(USES.into())).await;
             tell_text("shared", &token.id, "-");
             let claimants = (0..CLAIMANTS).map(|_| async {
-                let (peer, claim) = (channel_to(None, world.clock.now()), new_claim_id());
+                let (peer, claim) = (world.stranger(), new_claim_id());
                 if world.claim(&token.id, &peer, &claim, None).await.is_ok() {
                     tell_text("used", &token.id, claim.as_str());
                 }
@@ -161,7 +161,7 @@ async fn a_killed_node_forgets_no_use_that_it_acknowledged_and_gives_none_twice(
             true
         });
         World::run_in(directory.path(), async |world| {
-            let peer = channel_to(None, world.clock.now());
+            let peer = world.stranger();
             for (id, claims) in &acknowledged {
                 // More may have been counted, whose answers did not leave.
                 let (_, taken, remaining) = world.counts(id);

@@ -478,6 +478,7 @@ mod password {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::edit;
     use super::*;
     use crate::store::{Store, StoreKeySource};
 
@@ -498,17 +499,6 @@ mod tests {
     fn token(expires_at: i64) -> HeldToken {
         let at = Timestamp::from_unix_milliseconds;
         HeldToken::new(file(1), (at(0), at(expires_at)), ByteText(vec![1, 2, 3]))
-    }
-
-    async fn edit(store: &Store, change: impl FnOnce(&mut Edit<'_, '_>) -> Result<()>) {
-        let build = |view: &View<'_>| {
-            let mut batch = Batch::new();
-            let mut edit = Edit::of(view, &mut batch)?;
-            change(&mut edit)?;
-            edit.finish()?;
-            Ok::<_, StoreError>((batch, ()))
-        };
-        store.change(build).await.unwrap();
     }
 
     fn held(store: &Store) -> Vec<TokenId> {

@@ -1,7 +1,4 @@
 //! Rows in the order of their labels.
-//!
-//! Many tokens have the same label, and a filter that is about labels only has one answer for all of them. So a list in that order looks at
-//! one row of each label, and at those that may be on its page; the others are counted. With too many labels for that it looks at all rows.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;

@@ -10,6 +10,7 @@
 //! - A row has no key, no content and no reference.
 
 mod labels;
+mod page;
 mod row;
 mod rows;
 mod search;
@@ -25,9 +26,10 @@ use crate::core::TokenAccess;
 use crate::store::{Name, Store, Touched, Watch, Watched, collection, token_values};
 use crate::{Error, Result};
 
+pub(crate) use self::page::Found;
+use self::page::Selecting;
 pub(crate) use self::row::{BucketFile, Row, RowId, schema};
-use self::rows::Selecting;
-pub(crate) use self::rows::{Found, Rows};
+use self::rows::Rows;
 pub use self::search::FileTokenQueries;
 #[cfg(test)]
 pub(crate) use self::search::MAX_DELETED;

@@ -20,6 +20,11 @@ pub(crate) enum RowId {
 }
 
 impl RowId {
+    /// Either kind of token with this id.
+    pub(super) fn either(id: &str) -> [Self; 2] {
+        [Self::E2e(id.into()), Self::Node(id.into())]
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::E2e(id) | Self::Node(id) => id,

@@ -6,7 +6,6 @@ use transport::wire::Timestamp;
 use super::Scope;
 use super::labels::Labelled;
 use super::row::{Attribute, Row, RowId, file_token_schema, schema};
-use super::rows::either;
 use crate::storage;
 use crate::store::MAX_NAMES;
 
@@ -101,7 +100,7 @@ impl Search {
     pub(super) fn cursors(&self) -> Vec<RowId> {
         let Some(cursor) = &self.list.cursor else { return Vec::new() };
         match self.of {
-            Of::All => either(&cursor.id).into(),
+            Of::All => RowId::either(&cursor.id).into(),
             Of::BucketFiles { .. } => vec![RowId::Node(cursor.id.as_str().into())],
         }
     }

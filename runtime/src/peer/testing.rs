@@ -1,4 +1,4 @@
-//! Identities, a holder in memory, and channels, for the tests of this module.
+//! Identities, a holder in memory, and channels, for tests of this module and over its network.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -20,6 +20,7 @@ use transport::wire::{Address, ClaimId, DeviceId, Timestamp, TokenId};
 use super::certificate::{Certifier, DeviceKeys};
 use super::drive::{Time, converse};
 use crate::clock::ManualClock;
+use crate::config::PeerConfig;
 
 /// 2025-11-29, in whole days.
 pub(super) fn today() -> Timestamp {
@@ -34,16 +35,27 @@ pub(super) fn time() -> Time {
     Time::new(clock())
 }
 
+/// A network on loopback only, without discovery.
+pub(crate) fn loopback() -> PeerConfig {
+    PeerConfig {
+        listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+        mdns: false,
+        relaying: false,
+        loopback_addresses: true,
+        ..PeerConfig::default()
+    }
+}
+
 /// An identity with one device.
 #[derive(Clone)]
-pub(super) struct Person {
+pub(crate) struct Person {
     pub(super) identity_key: SignatureKeypair,
     pub(super) device_key: SignatureKeypair,
 }
 
 impl Person {
     /// Always the same one for a number.
-    pub(super) fn new(number: u8) -> Self {
+    pub(crate) fn new(number: u8) -> Self {
         let [identity_key, device_key] = [0, 100].map(|offset| SignatureKeypair::from_seed(&[number + offset; 32]));
         Self { identity_key, device_key }
     }
@@ -117,15 +129,15 @@ pub(super) fn nobody_removed(_: &Address, _: &DeviceId) -> bool {
 }
 
 /// What a node shares: one token for one file, under the rules of `transport::access`.
-pub(super) struct Shelf {
-    pub(super) token: Token,
+pub(crate) struct Shelf {
+    pub(crate) token: Token,
     pub(super) password: Option<PasswordHash>,
     pub(super) counted: Mutex<Counted>,
     /// Its uses, if they are counted.
     pub(super) uses: Mutex<Option<Uses>>,
-    pub(super) metadata: FileMetadata,
+    pub(crate) metadata: FileMetadata,
     pub(super) format: Format,
-    pub(super) bytes: Bytes,
+    pub(crate) bytes: Bytes,
 }
 
 /// What attempts have left behind.
@@ -137,7 +149,7 @@ pub(super) struct Counted {
 
 impl Shelf {
     /// What somebody shares: a content of this length.
-    pub(super) fn of(owner: &Person, length: usize) -> Self {
+    pub(crate) fn of(owner: &Person, length: usize) -> Self {
         Self {
             token: token(owner),
             password: None,
@@ -239,7 +251,7 @@ impl Holder for Shelf {
     }
 }
 
-pub(super) struct Bytewise(pub(super) Bytes);
+pub(crate) struct Bytewise(pub(super) Bytes);
 
 impl Content for Bytewise {
     async fn read(&mut self, range: Range<u64>) -> Result<Bytes, Refusal> {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use crate::{Error, Result};
+use super::QueryError;
 
 /// Most bytes a compiled regular expression may take.
 const MAX_REGEX_SIZE: usize = 256 * 1024;
@@ -36,7 +36,7 @@ const LESS_OR_EQUAL: &[Ordering] = &[Ordering::Less, Ordering::Equal];
 
 impl Conditions {
     /// Values with operators.
-    pub(super) fn parse(values: &[&str]) -> Result<Self> {
+    pub(super) fn parse(values: &[&str]) -> Result<Self, QueryError> {
         let mut conditions = Self::default();
         for value in values {
             conditions.add(value)?;
@@ -77,7 +77,7 @@ impl Conditions {
         self.equal.as_ref().map(|any| any.iter().map(Operand::text).collect())
     }
 
-    fn add(&mut self, value: &str) -> Result<()> {
+    fn add(&mut self, value: &str) -> Result<(), QueryError> {
         match value.chars().next() {
             None => self.require(true),
             Some('!') if value.len() == 1 => self.require(false),
@@ -127,7 +127,7 @@ fn is_match(pattern: &Regex, stored: &Value) -> bool {
     }
 }
 
-fn regex(pattern: &str, before: &str, after: &str) -> Result<Regex> {
+fn regex(pattern: &str, before: &str, after: &str) -> Result<Regex, QueryError> {
     let build = |pattern: &str| {
         RegexBuilder::new(pattern)
             .case_insensitive(true)
@@ -141,13 +141,13 @@ fn regex(pattern: &str, before: &str, after: &str) -> Result<Regex> {
     build(&format!("{before}{pattern}{after}"))
 }
 
-fn invalid(pattern: &str, error: &regex::Error) -> Error {
+fn invalid(pattern: &str, error: &regex::Error) -> QueryError {
     let reason = match error {
         regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
         other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
     };
     let shown: String = pattern.chars().take(100).collect();
-    Error::Unknown(format!("Invalid regular expression: /{shown}/: {reason}"))
+    QueryError::InvalidPattern(format!("Invalid regular expression: /{shown}/: {reason}"))
 }
 
 /// A value of a parameter, as each type it can be read as. The stored value decides which one is compared.

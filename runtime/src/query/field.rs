@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 use transport::wire::PasswordLocationIndicator;
 
+use super::QueryError;
 use super::condition::Conditions;
-use crate::{Error, Result};
 
 /// A field of a list call.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Field {
     }
 
     /// Reads the values given for the field; there is at least one.
-    pub(super) fn conditions(&self, values: &[&str]) -> Result<Conditions> {
+    pub(super) fn conditions(&self, values: &[&str]) -> Result<Conditions, QueryError> {
         match self.kind {
             FieldKind::Plain => Conditions::parse(values),
             FieldKind::Single if values.len() > 1 => Err(self.error("must be string")),
@@ -131,13 +131,13 @@ impl Field {
         }
     }
 
-    fn allowed(&self, values: &[&str], allowed: &[&str]) -> Result<()> {
+    fn allowed(&self, values: &[&str], allowed: &[&str]) -> Result<(), QueryError> {
         let fine = values.iter().all(|value| allowed.contains(value));
         if fine { Ok(()) } else { Err(self.error("must be equal to one of the allowed values")) }
     }
 
-    fn error(&self, rule: &str) -> Error {
-        Error::InvalidPropertyValue(format!("query/{} {rule}", self.name))
+    fn error(&self, rule: &'static str) -> QueryError {
+        QueryError::InvalidValue { field: self.name, rule }
     }
 }
 

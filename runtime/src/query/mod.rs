@@ -14,6 +14,8 @@
 //!
 //! Where the published connectors depend on their database driver, this follows their documentation: regular expressions
 //! ignore case, a text of digits is found by its digits, one `tags` value finds files with that tag.
+//!
+//! Nothing here imports other parts of the crate: a fuzz target is built from these files alone.
 
 mod condition;
 mod field;
@@ -22,12 +24,9 @@ use serde_json::{Map, Value};
 
 use self::condition::Conditions;
 pub(crate) use self::field::{FILES, Field, TOKENS, public};
-use crate::error::{Property, PropertyRule};
-use crate::store::RequiredTexts;
-use crate::{Error, Result};
 
 /// Most parameters a query may have.
-const MAX_PARAMETERS: usize = 1000;
+pub(crate) const MAX_PARAMETERS: usize = 1000;
 
 /// Which records a list shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +43,32 @@ pub enum Ownership {
 /// Parameters of a list in the connectors' filter language, decoded, in the order they were given.
 pub type Parameters = Vec<(String, String)>;
 
+/// Why a filter is refused.
+#[derive(Debug)]
+pub(crate) enum QueryError {
+    /// The noun has no such field.
+    UnknownField,
+    /// There are more than [`MAX_PARAMETERS`].
+    TooManyParameters,
+    /// A field does not take a value.
+    InvalidValue {
+        /// Its name.
+        field: &'static str,
+        /// What it requires.
+        rule: &'static str,
+    },
+    /// A regular expression cannot be read, or is too large. Holds the text for people.
+    InvalidPattern(String),
+}
+
+/// A condition that an index can use: no object matches unless the member is one of the texts, a list that contains one of
+/// them, or neither a text nor a list of texts.
+#[derive(Debug)]
+pub(crate) struct RequiredTexts<'a> {
+    pub(crate) member: &'a str,
+    pub(crate) texts: Vec<&'a str>,
+}
+
 /// A checked filter.
 #[derive(Debug)]
 pub(crate) struct Query {
@@ -58,21 +83,17 @@ impl Query {
     /// Checks the parameters of a list call against the fields that the noun has.
     ///
     /// # Errors
-    /// [`Error::InvalidProperty`] for unknown fields, [`Error::InvalidPropertyValue`] for values that a field does not take, [`Error::Unknown`] for
-    /// unreadable regular expressions.
+    /// The filter is refused.
     pub(crate) fn parse(
         fields: &'static [Field],
         parameters: &[(String, String)],
         ownership: Ownership,
-    ) -> Result<Self> {
+    ) -> Result<Self, QueryError> {
         if parameters.iter().any(|(name, _)| !fields.iter().any(|field| field.name == name)) {
-            return Err(Error::invalid_property(Property::Query, PropertyRule::NoOtherMembers));
+            return Err(QueryError::UnknownField);
         }
         if parameters.len() > MAX_PARAMETERS {
-            return Err(Error::invalid_property(
-                Property::Query,
-                PropertyRule::AtMost(format!("{MAX_PARAMETERS} values")),
-            ));
+            return Err(QueryError::TooManyParameters);
         }
         let mut filters = Vec::new();
         for field in fields.iter().filter(|field| !(field.is_ownership() && ownership != Ownership::Any)) {
@@ -97,7 +118,7 @@ impl Query {
         ownership.into_iter().chain(kind).chain(self.filters.iter().map(|(field, _)| field.root())).collect()
     }
 
-    /// Conditions that the index of the store can use: each requires a member to equal one of some texts.
+    /// Conditions that an index can use.
     pub(crate) fn required_texts(&self) -> Vec<RequiredTexts<'_>> {
         let whole = self.filters.iter().filter(|(field, _)| field.is_whole_member());
         whole

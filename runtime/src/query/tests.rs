@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::Result;
 
 fn files() -> Vec<Map<String, Value>> {
     let file = |name: &str, expires: &str, more: Value| {

@@ -17,17 +17,10 @@ use serde_json::Value;
 use super::object::Properties;
 use super::sealing::Sealing;
 use super::{Result, StoreError, collection, key, projection};
+use crate::query::RequiredTexts;
 
 /// Approximate number of bytes that are written in one commit.
 pub(super) const COMMIT_BYTES: usize = 1024 * 1024;
-
-/// A condition that the index can use: no object matches unless the member is one of the texts, a list that contains one of
-/// them, or neither a text nor a list of texts.
-#[derive(Debug)]
-pub(crate) struct RequiredTexts<'a> {
-    pub(crate) member: &'a str,
-    pub(crate) texts: Vec<&'a str>,
-}
 
 /// A root member that the index covers.
 struct Member {

@@ -76,7 +76,6 @@ use transport::datawallet::PendingModification;
 pub(crate) use self::batch::Batch;
 pub use self::error::Failure;
 pub(crate) use self::error::StoreError;
-pub(crate) use self::index::RequiredTexts;
 pub(crate) use self::object::{Object, Properties};
 pub(crate) use self::sealing::StoreSecret;
 pub use self::vault::LOCK_FILE;

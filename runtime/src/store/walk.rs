@@ -21,7 +21,8 @@ use tracing::warn;
 use zeroize::Zeroizing;
 
 use super::object::Properties;
-use super::{RequiredTexts, Result, Store, StoreError, cbor, index, key, projection};
+use super::{Result, Store, StoreError, cbor, index, key, projection};
+use crate::query::RequiredTexts;
 
 /// Most records that are read for one page, whether they match or not.
 pub(crate) const MAX_SCANNED: usize = 512;

@@ -6,27 +6,13 @@ use transport::access::{ClaimEnd, LEASE, RENEWED_AFTER, Uses};
 use transport::backbone::new_claim_id;
 use transport::wire::ClaimId;
 
+use super::direct_shares::direct_request;
+use super::other_devices::{OTHER_DEVICE, as_of_another_device, revoke};
 use super::*;
 use crate::dto::TokenStatus;
 use crate::facade::{LoadPeerToken, NewTerms};
 
 impl World {
-    /// A file that is shared without a backbone, and its directory.
-    pub(in crate::held) async fn shared_directly(&self, terms: CreateTokenForFile) -> (tempfile::TempDir, Token) {
-        let (directory, path) = file_of(&plain(3_000_000));
-        (directory, self.shared_directly_from(&path, terms).await)
-    }
-
-    pub(in crate::held) async fn shared_directly_from(&self, source: &Path, terms: CreateTokenForFile) -> Token {
-        self.files().share_directly(direct_request(source), terms).await.unwrap()
-    }
-
-    /// From now on it can be reached, so it can share without a backbone.
-    pub(in crate::held) fn is_reachable(&self) {
-        let direct = reachable(self);
-        self.node.core.held.reachable_by(move || Some(direct.clone()));
-    }
-
     /// A token whose uses the backbone allocates.
     async fn limited_at_the_backbone(&self, terms: CreateTokenForFile, limit: u32) -> Token {
         let token = self.shared(terms).await;
@@ -37,14 +23,7 @@ impl World {
     }
 
     async fn use_within(&self, id: &TokenId, not_before: Option<Timestamp>, is_counted: bool) {
-        let build = |view: &View<'_>| {
-            let mut batch = Batch::new();
-            let mut edit = Edit::of(view, &mut batch)?;
-            edit.use_within(id, not_before, is_counted)?;
-            edit.finish()?;
-            Ok::<_, StoreError>((batch, ()))
-        };
-        self.node.core.store.change(build).await.unwrap();
+        edit(&self.node.core.store, |edit| edit.use_within(id, not_before, is_counted)).await;
     }
 
     /// What a peer gets for a use.
@@ -99,10 +78,6 @@ pub(in crate::held) fn limited(limit: u64) -> CreateTokenForFile {
     CreateTokenForFile { terms: NewTerms { max_downloads, ..NewTerms::default() }, ..CreateTokenForFile::default() }
 }
 
-fn stranger(world: &World) -> Channel {
-    channel_to(None, world.clock.now())
-}
-
 fn claims<const N: usize>() -> [ClaimId; N] {
     std::array::from_fn(|_| new_claim_id())
 }
@@ -113,7 +88,7 @@ async fn a_direct_share_is_used_as_often_as_it_says_also_after_a_restart() {
         world.is_reachable();
         let (_directory, token) = world.shared_directly(limited(2)).await;
         assert_eq!(token.max_downloads.map(|limit| limit.get()), Some(2));
-        let (id, peer, [first, second, third]) = (&token.id, stranger(world), claims());
+        let (id, peer, [first, second, third]) = (&token.id, world.stranger(), claims());
         assert!(world.claim(id, &peer, &first, None).await.is_ok());
         for _ in 0..2 {
             assert!(world.content_under(id, &peer, &first).await.unwrap().len() > 3_000_000);
@@ -147,10 +122,10 @@ async fn without_a_claim_a_counted_token_is_there_for_its_creator_only() {
         world.is_reachable();
         let (_directory, direct) = world.shared_directly(limited(2)).await;
         let at_backbone = world.limited_at_the_backbone(CreateTokenForFile::default(), 2).await;
-        let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+        let reader = world.somebody();
         let creator = channel_to(Some(&world.account), world.clock.now());
         for token in [&direct, &at_backbone] {
-            for peer in [&reader, &stranger(world)] {
+            for peer in [&reader, &world.stranger()] {
                 assert_eq!(world.ask(token, peer, None).await, Err(Refusal::NotFound));
                 let content = world.content(FileTarget::Token(token.id.clone()), peer).await;
                 assert_eq!(content.err(), Some(Refusal::NotFound));
@@ -174,7 +149,7 @@ async fn of_64_claimants_at_a_time_one_gets_the_only_use() {
         let (_directory, direct) = world.shared_directly(limited(1)).await;
         let at_backbone = world.limited_at_the_backbone(CreateTokenForFile::default(), 1).await;
         for token in [&direct, &at_backbone] {
-            let claimants: Vec<_> = (0..64).map(|_| (stranger(world), new_claim_id())).collect();
+            let claimants: Vec<_> = (0..64).map(|_| (world.stranger(), new_claim_id())).collect();
             let asked = claimants.iter().map(|(peer, claim)| world.claim(&token.id, peer, claim, None));
             let outcomes = join_all(asked).await;
             let granted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
@@ -192,7 +167,7 @@ async fn an_identity_with_several_uses_at_a_time_is_one_reader() {
     World::run(async |world| {
         world.is_reachable();
         let (_directory, token) = world.shared_directly(limited(64)).await;
-        let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+        let reader = world.somebody();
         let claims: [ClaimId; 64] = claims();
         let uses = claims.iter().map(|claim| world.claim(&token.id, &reader, claim, None));
         assert!(join_all(uses).await.iter().all(Result::is_ok));
@@ -206,7 +181,7 @@ async fn an_identity_with_several_uses_at_a_time_is_one_reader() {
 async fn a_use_that_the_backbone_allocates_is_counted_there_before_anything_is_given() {
     World::run(async |world| {
         let token = world.limited_at_the_backbone(CreateTokenForFile::default(), 2).await;
-        let (id, peer, [first, second, third]) = (&token.id, stranger(world), claims());
+        let (id, peer, [first, second, third]) = (&token.id, world.stranger(), claims());
         assert_eq!(world.claim(id, &peer, &first, None).await.unwrap().id, *id);
         assert_eq!(world.counts_at_the_backbone(id).await, (0, 1, Some(1)));
         let reads = world.reads_at_the_backbone().await;
@@ -242,7 +217,7 @@ async fn who_may_not_load_a_token_takes_no_use_of_it() {
         let direct = CreateTokenForFile { terms: limited(1).terms, ..protected() };
         let (_directory, direct) = world.shared_directly(direct).await;
         let at_backbone = world.limited_at_the_backbone(protected(), 1).await;
-        let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+        let reader = world.somebody();
         let wrong = PasswordHash::from_bytes([9; 32]);
         for token in [&direct, &at_backbone] {
             let (id, right, [first, second]) = (&token.id, world.hash(token), claims());
@@ -254,7 +229,7 @@ async fn who_may_not_load_a_token_takes_no_use_of_it() {
             assert_eq!(world.ledger(token), LedgerRecord { failed_attempts: 2, readers: 1 });
             assert!(world.claim(id, &reader, &first, None).await.is_ok(), "an identity needs its password once");
             // A reader whose use is refused is not remembered.
-            let other = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+            let other = world.somebody();
             assert_eq!(world.claim(id, &other, &second, Some(&right)).await, Err(Refusal::NoUseLeft));
             assert_eq!(world.ledger(token).readers, 1);
         }
@@ -278,7 +253,7 @@ async fn nothing_is_given_before_its_beginning() {
         let source = directory.path().join("source");
         let refused = world.files().share_directly(direct_request(&source), never).await.unwrap_err();
         assert!(refused.to_string().contains("notBefore"), "{refused}");
-        let (peer, [claim]) = (stranger(world), claims());
+        let (peer, [claim]) = (world.stranger(), claims());
         for token in [&direct, &later] {
             assert_eq!(world.claim(&token.id, &peer, &claim, None).await, Err(Refusal::NotFound));
             assert_eq!(world.content_under(&token.id, &peer, &claim).await, Err(Refusal::NotFound));
@@ -298,7 +273,7 @@ async fn a_lease_that_is_over_counts_and_a_revoked_token_has_no_uses() {
     World::run(async |world| {
         world.is_reachable();
         let (_directory, direct) = world.shared_directly(limited(2)).await;
-        let (peer, [first, second]) = (stranger(world), claims());
+        let (peer, [first, second]) = (world.stranger(), claims());
         world.claim(&direct.id, &peer, &first, None).await.unwrap();
         world.clock.advance(LEASE);
         assert_eq!(world.counts(&direct.id), (1, 0, Some(1)));
@@ -307,9 +282,7 @@ async fn a_lease_that_is_over_counts_and_a_revoked_token_has_no_uses() {
 
         let token = world.limited_at_the_backbone(CreateTokenForFile::default(), 2).await;
         world.claim(&token.id, &peer, &first, None).await.unwrap();
-        let mut batch = Batch::new();
-        Revocation { at: world.clock.now(), is_complete: false }.put(&mut batch, &token.id).unwrap();
-        world.node.core.store.commit(batch).await.unwrap();
+        revoke(world, &token.id, false).await;
         for claim in [&first, &second] {
             assert_eq!(world.claim(&token.id, &peer, claim, None).await, Err(Refusal::NotFound));
             assert_eq!(world.end(&token.id, &peer, claim, ClaimEnd::Commit).await, Err(Refusal::NotFound));
@@ -326,18 +299,11 @@ async fn a_device_leaves_an_own_token_that_it_has_loaded_by_its_reference_to_the
         let token = world.shared(terms).await;
         let of_other = Some(OTHER_DEVICE.parse().unwrap());
         world.backbone.held().await.tokens.get_mut(&token.id).unwrap().token.created_by_device = of_other;
-        let build = |view: &View<'_>| {
-            let mut batch = Batch::new();
-            let mut edit = Edit::of(view, &mut batch)?;
-            edit.remove(&token.id)?;
-            edit.finish()?;
-            Ok::<_, StoreError>((batch, ()))
-        };
-        world.node.core.store.change(build).await.unwrap();
+        edit(&world.node.core.store, |edit| edit.remove(&token.id)).await;
         let request = LoadPeerToken { reference: token.reference.url.clone(), ephemeral: false, password: None };
         let loaded = TokensFacade::new(world.node.clone()).load_peer_token(request).await.unwrap();
         assert!(loaded.is_own);
-        let peer = stranger(world);
+        let peer = world.stranger();
         assert_eq!(world.ask(&token, &peer, None).await, Err(Refusal::NotFound));
         assert_eq!(world.claim(&token.id, &peer, &new_claim_id(), None).await, Err(Refusal::NotFound));
     })
@@ -349,7 +315,7 @@ async fn a_direct_share_stores_nothing_for_a_range_that_follows_another_one() {
     World::run(async |world| {
         world.is_reachable();
         let (_directory, token) = world.shared_directly(limited(1)).await;
-        let (id, peer, [claim]) = (&token.id, stranger(world), claims());
+        let (id, peer, [claim]) = (&token.id, world.stranger(), claims());
         let stored = || HeldToken::uses(&world.node.core.store.view(), id).unwrap();
         world.claim(id, &peer, &claim, None).await.unwrap();
         let first = stored();
@@ -369,7 +335,7 @@ async fn a_direct_share_stores_nothing_for_a_range_that_follows_another_one() {
 async fn nothing_is_given_if_the_backbone_does_not_say_that_it_counts() {
     World::run(async |world| {
         let token = world.limited_at_the_backbone(CreateTokenForFile::default(), 1).await;
-        let (id, peer, [claim]) = (&token.id, stranger(world), claims());
+        let (id, peer, [claim]) = (&token.id, world.stranger(), claims());
         world.backbone.held().await.is_without_claims = true;
         assert_eq!(world.claim(id, &peer, &claim, None).await, Err(Refusal::Unavailable));
         assert_eq!(world.content_under(id, &peer, &claim).await, Err(Refusal::Unavailable));
@@ -384,7 +350,7 @@ async fn nothing_is_given_if_the_backbone_does_not_say_that_it_counts() {
 async fn whoever_makes_up_claims_has_few_places_and_keeps_nobody_from_ending_a_use() {
     World::run(async |world| {
         let token = world.limited_at_the_backbone(CreateTokenForFile::default(), 2).await;
-        let (id, peer, [used, made_up]) = (&token.id, stranger(world), claims());
+        let (id, peer, [used, made_up]) = (&token.id, world.stranger(), claims());
         world.claim(id, &peer, &used, None).await.unwrap();
         assert_eq!(world.end(id, &peer, &made_up, ClaimEnd::Commit).await, Err(Refusal::NotFound));
         let core = world.node.core.clone();
@@ -402,7 +368,7 @@ async fn whoever_makes_up_claims_has_few_places_and_keeps_nobody_from_ending_a_u
 #[tokio::test]
 async fn other_devices_leave_a_token_with_terms_to_the_one_that_made_it() {
     World::run(async |world| {
-        let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+        let reader = world.somebody();
         let plain = as_of_another_device(world, |_| ()).await;
         assert!(world.ask(&plain, &reader, None).await.is_ok());
         let set = |members: &mut Properties| drop(members.insert("hasTerms".to_owned(), Value::from(true)));

@@ -15,7 +15,7 @@ async fn a_token_that_peers_have_locked_is_listed_as_locked_until_it_is_unlocked
     World::run(async |world| {
         let token = world.shared(protected()).await;
         let ephemeral = world.shared(CreateTokenForFile { ephemeral: true, ..protected() }).await;
-        let (stranger, wrong) = (channel_to(None, world.clock.now()), PasswordHash::from_bytes([1; 32]));
+        let (stranger, wrong) = (world.stranger(), PasswordHash::from_bytes([1; 32]));
         for attempt in 1..=MAX_FAILED_ATTEMPTS {
             assert_eq!(status(world, &token).await, Some(TokenStatus::Active), "before attempt {attempt}");
             for token in [&token, &ephemeral] {

@@ -2,10 +2,10 @@
 
 use transport::peer::Via;
 
+use super::other_devices::OTHER_DEVICE;
 use super::*;
 use crate::dto::TokenTransports;
 use crate::facade::{CreateOwnToken, NewTerms, UpdateToken};
-use crate::store::Batch;
 
 fn by(names: &str) -> CreateTokenForFile {
     let terms = NewTerms { transports: Some(names.parse().unwrap()), ..NewTerms::default() };
@@ -148,11 +148,8 @@ async fn leave_to_another_device(world: &World, token: &Token, file: &FileId) {
     let mut object = world.node.core.store.object(collection::FILES, file.as_str()).unwrap().unwrap();
     object.properties.insert("pathsLimitedBy".to_owned(), serde_json::json!([OTHER_DEVICE]));
     batch.put_object(object);
-    let view = world.node.core.store.view();
-    let mut edit = Edit::of(&view, &mut batch).unwrap();
-    edit.remove(&token.id).unwrap();
-    edit.finish().unwrap();
     world.node.core.store.commit(batch).await.unwrap();
+    edit(&world.node.core.store, |edit| edit.remove(&token.id)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
