@@ -17,7 +17,7 @@ impl Rows {
     /// The page of a search. Rows that cannot be on it are not looked at, as far as ids, files, times and orders tell.
     ///
     /// # Errors
-    /// As [`Selection::new`] and [`Selection::offer`].
+    /// As [`Selecting::new`] and [`Selecting::offer`].
     pub(in crate::listed) fn search(&self, search: &Search) -> Result<Found, SelectionError> {
         let cursor = search.cursors().into_iter().find_map(|id| self.by_id.get(&id)).map(|slot| self.at(*slot));
         let cursor = cursor.filter(|row| search.is_of_list(row));
