@@ -3,6 +3,7 @@
 
 mod announce;
 mod ask;
+mod away;
 mod certificate;
 mod code;
 mod connections;

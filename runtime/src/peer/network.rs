@@ -18,6 +18,7 @@ use transport::peer::{Channel, Direct, MultiaddrText, PeerError, PeerKey};
 use transport::wire::Address;
 
 use super::announce::Announced;
+use super::away::Away;
 use super::code::{OfferedCode, Offers};
 use super::connections::{Connections, Entry, NewConnection};
 use super::drive::Time;
@@ -75,6 +76,8 @@ struct Running {
 pub(super) struct Shared {
     pub(super) network: Network,
     pub(super) connections: Connections,
+    /// Whose tokens are asked for at other devices first.
+    pub(super) away: Away,
     pub(super) identification: Identification,
     pub(super) offers: Offers,
     pub(super) config: PeerConfig,
@@ -118,6 +121,7 @@ impl PeerNetwork {
             offers: Offers::new(network.clone(), parts.time.clone(), tasks.clone()),
             network,
             connections: Connections::default(),
+            away: Away::default(),
             config: config.clone(),
             time: parts.time,
             max_token_content: parts.max_token_content,

@@ -17,6 +17,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest of these times.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
+/// For how long who has failed again after so many failures is left.
+pub(super) fn pause_after(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(MAX_PAUSE)
+}
+
 /// The peer that shares something, and by which token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
@@ -181,9 +186,8 @@ impl Routes {
     /// An origin of a file failed, in a way that may pass.
     pub(crate) fn failed(&self, id: &FileId, origin: Origin, now: Instant) {
         self.change(id, origin, |standing| {
-            let doubled = 2_u32.saturating_pow(standing.failures.min(16));
-            standing.failures += 1;
-            standing.left_until = Some(now + FIRST_PAUSE.saturating_mul(doubled).min(MAX_PAUSE));
+            standing.left_until = Some(now + pause_after(standing.failures));
+            standing.failures = standing.failures.saturating_add(1);
         });
     }
 
