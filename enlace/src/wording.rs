@@ -1,7 +1,7 @@
 //! The errors of the node and its backbone in the words of the command line.
 //!
-//! A node in this process gives an error with its parts ([`of_error`]). One that is asked over REST gives a code and a text only,
-//! and that text has a form that clients of the published connectors know. [`of_rest`] reads the parts back where a message
+//! A node in this process gives an error with its parts ([`of_error`]). One that is asked over REST gives a code, a text and few
+//! other members, and the text has a form that clients of the published connectors know. [`of_rest`] reads the parts back where a message
 //! needs them, as the inverse of what the REST interface writes; codes decide everything else.
 
 use runtime::{CHECK_ID, Error, ErrorCode, InvalidProperty, Property, PropertyRule};

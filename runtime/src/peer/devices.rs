@@ -53,7 +53,7 @@ async fn first_noted<'a, T: 'a>(
 ) -> Result<T, PeerFailure> {
     let maker = route.direct.peer_id;
     let devices = in_order(route, away.instead_of(&maker, Instant::now()), is_connected);
-    let is_maker_first = devices[0].is_maker;
+    let is_maker_first = devices.first().is_some_and(|device| device.is_maker);
     let answer = first_of(devices, ask).await;
     match &answer {
         Ok((peer, _)) if *peer == maker => away.is_back(&maker),
@@ -67,7 +67,7 @@ async fn first_noted<'a, T: 'a>(
 
 /// The devices of a route: the one that made the token, because it alone knows whether it was revoked just now, then the one that has answered last
 /// instead of it, then those to which there is a connection. While the maker is left, because it did not answer lately, and as long as there is no
-/// connection to it, the first one of the others comes before it.
+/// connection to it, the first one of the others comes before it. Those that are [left out](Route::left_out) are not among them.
 fn in_order(route: &Route, instead: Option<Instead>, is_connected: impl Fn(&PeerId) -> bool) -> Vec<Device> {
     let mut others: Vec<_> = route.others().iter().map(|other| route.to_other(other)).collect();
     others.sort_by_key(|route| {
@@ -78,6 +78,7 @@ fn in_order(route: &Route, instead: Option<Instead>, is_connected: impl Fn(&Peer
     let mut devices: Vec<_> = others.into_iter().map(|route| Device { route, is_maker: false }).collect();
     let place = devices.len().min(usize::from(is_maker_left));
     devices.insert(place, Device { route: route.clone(), is_maker: true });
+    devices.retain(|device| !route.left_out.contains(&device.route.direct.peer_id));
     devices
 }
 
@@ -221,6 +222,21 @@ mod tests {
         assert_eq!(run_after(&away, off(), &[]).await.1, [(0, NOW), (1, NOW)]);
         advance(pause_after(0)).await;
         assert_eq!(run_after(&away, off(), &[]).await.1, [(1, NOW)], "for twice the time");
+    }
+
+    #[test]
+    fn whose_bytes_were_wrong_is_not_asked() {
+        let direct = |number| {
+            Route::to(Direct { peer_id: Person::new(number).peer_id(), addresses: Vec::new(), relays: Vec::new() })
+        };
+        let others = Some(vec![direct(2).direct, direct(3).direct]);
+        for left_out in [1, 2, 3] {
+            let route = Route { others: others.clone(), left_out: vec![Person::new(left_out).peer_id()], ..direct(1) };
+            let asked = in_order(&route, None, |_| false);
+            let asked: Vec<_> = asked.iter().map(|device| (device.route.direct.peer_id, device.is_maker)).collect();
+            let expected = [1, 2, 3].into_iter().filter(|number| *number != left_out);
+            assert_eq!(asked, expected.map(|number| (Person::new(number).peer_id(), number == 1)).collect::<Vec<_>>());
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! Files and tokens from a peer and a backbone, each of which fails, lies, or is slow.
 
+mod lying_devices;
+
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
