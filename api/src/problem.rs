@@ -25,7 +25,7 @@ pub(crate) struct Problem {
     also: Option<Box<HeaderMap>>,
 }
 
-/// What a header adds to a failure.
+/// What a header or a member of its own adds to a failure.
 #[derive(Debug)]
 enum Hint {
     /// The methods that a path has.
@@ -36,6 +36,8 @@ enum Hint {
     Representation(Box<HeaderMap>),
     /// The token that was made although the request failed.
     NewToken(String),
+    /// The node that shares was reached, and may give it yet.
+    SenderReached,
 }
 
 /// The JSON text of a failed request.
@@ -65,6 +67,10 @@ pub(crate) struct ErrorDetail {
     /// If the rotation of a token has failed after the new token was made: that token. The same request completes the rotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     new_token: Option<String>,
+    /// `true` if the node that shares a token or file was reached, and something came between that may pass: try again in a moment, whatever
+    /// the code says of the backbone. Otherwise left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender_reached: Option<bool>,
 }
 
 impl Problem {
@@ -228,7 +234,7 @@ impl Problem {
                 headers.insert(header::RETRY_AFTER, (*seconds).into());
             }
             Some(Hint::Representation(those)) => headers.extend(those.as_ref().clone()),
-            Some(Hint::NewToken(_)) | None => {}
+            Some(Hint::NewToken(_) | Hint::SenderReached) | None => {}
         }
         headers
     }
@@ -256,8 +262,9 @@ impl Problem {
             Some(Hint::NewToken(id)) => Some(id.clone()),
             _ => None,
         };
+        let sender_reached = matches!(self.hint, Some(Hint::SenderReached)).then_some(true);
         let (id, time) = (RequestId::current().of_failure(), now.to_string());
-        ErrorBody { error: ErrorDetail { code, message, id, time, docs, new_token } }
+        ErrorBody { error: ErrorDetail { code, message, id, time, docs, new_token, sender_reached } }
     }
 }
 
@@ -278,7 +285,8 @@ impl From<Error> for Problem {
             }
             error => {
                 let (code, message) = (error.code().to_owned().into(), error.to_string().into());
-                Self { status, code, message, hint: None, also: None }
+                let is_reached = matches!(&error, Error::Undelivered(undelivered) if undelivered.is_sender_reached());
+                Self { status, code, message, hint: is_reached.then_some(Hint::SenderReached), also: None }
             }
         }
     }
@@ -343,6 +351,16 @@ mod tests {
         assert_eq!((failed.status(), failed.code()), (bare.status(), bare.code()));
         let body = failed.body(Timestamp::NEVER).error;
         assert_eq!((body.message.as_str(), body.new_token.as_deref()), ("text", Some("TOKabcdefghijklmno12")));
+    }
+
+    #[test]
+    fn that_the_sender_was_reached_is_a_member_of_its_own_beside_the_code_of_the_backbone() {
+        let cut_off = Problem::from(runtime::testing::cut_off());
+        assert_eq!((cut_off.status().as_u16(), cut_off.code()), (404, "error.runtime.recordNotFound"));
+        assert_eq!(serde_json::to_value(cut_off.body(Timestamp::NEVER)).unwrap()["error"]["senderReached"], true);
+        let missing =
+            serde_json::to_value(Problem::from(Error::RecordNotFound("Token")).body(Timestamp::NEVER)).unwrap();
+        assert_eq!(missing["error"].get("senderReached"), None);
     }
 
     #[test]

@@ -29,12 +29,22 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     /// The token that was made all the same.
     pub(crate) new_token: Option<Box<TokenId>>,
+    /// Whether the node that shares was reached, and may give it yet.
+    pub(crate) is_sender_reached: bool,
 }
 
 impl Failure {
     /// A failure of a kind.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into(), others: Vec::new(), hint: None, new_token: None }
+        Self {
+            kind,
+            code: None,
+            message: message.into(),
+            others: Vec::new(),
+            hint: None,
+            new_token: None,
+            is_sender_reached: false,
+        }
     }
 
     /// A failure without a kind of its own.
@@ -108,7 +118,8 @@ impl From<Error> for Failure {
         }
         let code = Code::from(&error);
         let (message, next_step) = wording::of_error(&code, &error);
-        Self::of_code(code, &message, next_step)
+        let is_sender_reached = matches!(&error, Error::Undelivered(undelivered) if undelivered.is_sender_reached());
+        Self { is_sender_reached, ..Self::of_code(code, &message, next_step) }
     }
 }
 

@@ -103,11 +103,13 @@ struct RefusalBody {
     message: String,
     #[serde(default)]
     new_token: Option<TokenId>,
+    #[serde(default)]
+    sender_reached: bool,
 }
 
 impl From<RefusalBody> for Failure {
-    fn from(RefusalBody { code, message, new_token }: RefusalBody) -> Self {
-        let failure = Self::from_rest(&code, &message);
+    fn from(RefusalBody { code, message, new_token, sender_reached }: RefusalBody) -> Self {
+        let failure = Self { is_sender_reached: sender_reached, ..Self::from_rest(&code, &message) };
         match new_token {
             Some(id) => failure.after_new_token(id),
             None => failure,
@@ -440,6 +442,17 @@ mod tests {
         });
         let file = File::from(serde_json::from_value::<ShownFile>(json).unwrap());
         assert_eq!((file.format, file.filesize, file.is_own), (FileFormat::V2, u64::MAX, true));
+    }
+
+    #[test]
+    fn a_node_that_is_asked_over_rest_says_by_a_member_whether_the_sender_was_reached() {
+        let refused = |json: &str| Failure::from(serde_json::from_str::<ErrorAnswer>(json).unwrap().error);
+        let code = r#""code":"error.runtime.recordNotFound""#;
+        assert!(refused(&format!(r#"{{"error":{{{code},"message":"x","senderReached":true}}}}"#)).is_sender_reached);
+        let text = "The node that shares it was reached.";
+        assert!(!refused(&format!(r#"{{"error":{{{code},"message":"{text}"}}}}"#)).is_sender_reached);
+        let in_process = Failure::from(runtime::testing::cut_off());
+        assert!(in_process.is_sender_reached && in_process.kind == Kind::NotFound);
     }
 
     #[tokio::test]

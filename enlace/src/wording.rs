@@ -1,10 +1,10 @@
 //! The errors of the node and its backbone in the words of the command line.
 //!
-//! A node in this process gives an error with its parts ([`of_error`]). One that is asked over REST gives a code and a text only,
-//! and that text has a form that clients of the published connectors know. [`of_rest`] reads the parts back where a message
+//! A node in this process gives an error with its parts ([`of_error`]). One that is asked over REST gives a code, a text and few
+//! other members, and the text has a form that clients of the published connectors know. [`of_rest`] reads the parts back where a message
 //! needs them, as the inverse of what the REST interface writes; codes decide everything else.
 
-use runtime::{CHECK_ID, Error, ErrorCode, InvalidProperty, Property, PropertyRule, Undelivered};
+use runtime::{CHECK_ID, Error, ErrorCode, InvalidProperty, Property, PropertyRule};
 
 use crate::code::Code;
 
@@ -28,33 +28,14 @@ pub(crate) fn of_error(code: &Code, error: &Error) -> Message {
         Error::Store(failed) | Error::StorageFull(failed) => (failed.what(), failed.next_step()),
         Error::Config(invalid) => plain(with_sources(invalid)),
         Error::Stopped => plain(error.to_string()),
-        Error::Peers(failed) => of_peers(&failed.to_string()),
-        Error::Undelivered(_)
+        Error::Peers(failed) => (failed.what(), failed.next_step().map(str::to_owned)),
+        Error::Undelivered(undelivered)
             if matches!(code, Code::Runtime(ErrorCode::PeerUnreachable | ErrorCode::PeerExchange)) =>
         {
-            plain(undelivered(&error.to_string()))
+            plain(undelivered.what())
         }
         Error::Transport { reason, .. } => plain(code.message().unwrap_or(reason)),
         other => plain(code.message().map_or_else(|| other.to_string(), str::to_owned)),
-    }
-}
-
-/// What the node that shares did, without the next step and without what a backbone says that was asked in vain.
-fn undelivered(text: &str) -> &str {
-    let end = ["; make sure", ". Try again"].iter().filter_map(|end| text.find(end)).min();
-    &text[..end.unwrap_or(text.len())]
-}
-
-/// Whether the node that shares was reached, by the text of an error.
-pub(crate) fn is_sender_reached(text: &str) -> bool {
-    text.contains(Undelivered::REACHED)
-}
-
-/// What is wrong, and the next step behind the last semicolon.
-fn of_peers(text: &str) -> Message {
-    match text.rsplit_once("; ") {
-        Some((message, next_step)) => (message.to_owned(), Some(next_step.to_owned())),
-        None => plain(text),
     }
 }
 
@@ -111,7 +92,7 @@ fn invalid_property(InvalidProperty { property, rule }: &InvalidProperty) -> Str
 
 #[cfg(test)]
 mod tests {
-    use runtime::{ErrorCode, Timestamp};
+    use runtime::{ErrorCode, PeersError, Timestamp};
 
     use super::*;
 
@@ -142,6 +123,16 @@ mod tests {
             assert_eq!(of_error(&code, &error), (expected.to_owned(), None));
             assert_eq!(of_rest(&Code::read(error.code()), &error.to_string()).trim_end_matches(['.', ' ']), expected);
         }
+    }
+
+    #[test]
+    fn what_a_value_has_is_no_next_step() {
+        let invalid = Error::Peers(PeersError::InvalidId("a; b".to_owned()));
+        let said = of_error(&Code::from(&invalid), &invalid);
+        assert_eq!(said, ("'a; b' is not the ID of a peer, which begins with 12D3KooW".to_owned(), None));
+        let off = Error::Peers(PeersError::Off);
+        let next_step = of_error(&Code::from(&off), &off).1;
+        assert_eq!(next_step.as_deref(), Some("enable peers in its settings and start it again"));
     }
 
     #[test]

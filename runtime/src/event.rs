@@ -100,7 +100,8 @@ pub enum Event {
         file: FileId,
         /// By which path they came, if it was found out.
         path: Option<Path>,
-        /// The peer that sent them, in base58; none if it was a backbone, or one of several devices that a token names.
+        /// The peer that sent them, in base58; none if it was a backbone, or if it is not known which one of several devices that a token names
+        /// it was, as with a token or metadata that do not open.
         peer: Option<String>,
     },
 }

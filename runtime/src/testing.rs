@@ -1,11 +1,12 @@
-//! For benchmarks and tests: puts a node into a state that takes minutes to reach otherwise. With the feature `testing`.
+//! For benchmarks and tests: puts a node into a state, or makes an error, that takes long to provoke otherwise. With the feature `testing`.
 
 use serde_json::Value;
 use transport::crypto::SecretKey;
+use transport::peer::PeerError;
 use transport::wire::{Timestamp, TokenId};
 
-use crate::Result;
 use crate::core::Core;
+use crate::delivery::{Failure, Undelivered};
 use crate::dto::JsonText;
 use crate::facade::List;
 use crate::facade::list::Page;
@@ -14,6 +15,14 @@ use crate::storage::token::{self, TokenKey, TokenRecord as FileTokenRecord};
 use crate::storage::{FileTokenRequest, StorageError, StorageId, StorageResult, records};
 use crate::store::{Batch, View};
 use crate::token::{TokenJson, TokenRecord};
+use crate::{Error, Result};
+
+/// What is said of a token that the own backbone does not have, where the connection to the node that shares it ended early.
+#[must_use]
+pub fn cut_off() -> Error {
+    let backbone = Failure::NotFound(Error::RecordNotFound("Token"));
+    Error::Undelivered(Box::new(Undelivered::by_all(PeerError::Cut.into(), backbone, false)))
+}
 
 /// Tokens per commit.
 const AT_ONCE: usize = 1000;

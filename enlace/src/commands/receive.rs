@@ -26,7 +26,6 @@ use crate::receive::{
     with_attempts,
 };
 use crate::size;
-use crate::wording::is_sender_reached;
 
 /// Names the backbone of references that do not.
 const BACKBONE_VARIABLE: &str = "ENLACE_BACKBONE";
@@ -440,7 +439,7 @@ async fn explain(failure: Failure, incoming: &Incoming, access: &Access, dir: &D
             failure.hint("allow it with --max-size SIZE, for example --max-size 20G")
         }
         // Whether a password or an identity fits is not known then.
-        (_, Kind::NotFound) if incoming.is_direct && is_sender_reached(&failure.message) => {
+        (_, Kind::NotFound) if incoming.is_direct && failure.is_sender_reached => {
             let message = "the sender was reached but did not deliver, and the backbone does not have the reference";
             Failure { message: message.to_owned(), ..failure }
                 .hint("try again in a moment; the reference may have expired or been deleted, too")

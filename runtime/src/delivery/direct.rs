@@ -1,7 +1,7 @@
 //! Reads from the node that shares something, as failures of a delivery.
 
 use bytes::Bytes;
-use transport::peer::{ContentExpectation, FileTarget, PeerError, Refusal};
+use transport::peer::{ContentExpectation, FileTarget, PeerError, PeerId, Refusal};
 use transport::wire::FileId;
 use transport::wire::backbone::files::FileMetadata;
 
@@ -27,6 +27,10 @@ impl<C: PeerContent> FromPeer<C> {
 }
 
 impl<C: PeerContent> Incoming for FromPeer<C> {
+    fn peer(&self) -> Option<PeerId> {
+        Some(self.content.peer())
+    }
+
     fn path(&self) -> Path {
         self.content.path()
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use transport::access::{ClaimEnd, Uses};
 use transport::crypto::PasswordHash;
-use transport::peer::{ContentExpectation, ContentHeader, FileTarget, Format, PIECE_LENGTH, PeerError, Refusal};
+use transport::peer::{
+    ContentExpectation, ContentHeader, FileTarget, Format, PIECE_LENGTH, PeerError, PeerId, Refusal,
+};
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
 use transport::wire::{ClaimId, FileId, TokenId};
@@ -67,6 +69,12 @@ pub(crate) struct State {
     /// What becomes of the next requests for content; afterwards all are served, or what `otherwise` says.
     pub(crate) script: VecDeque<Act>,
     pub(crate) otherwise: Option<Act>,
+    /// Which of the devices of a route serve the next requests for content; the first one afterwards.
+    pub(crate) turns: VecDeque<usize>,
+    /// Devices that change the byte at this position, whatever the script says.
+    pub(crate) altered_by: HashMap<PeerId, u64>,
+    /// The devices that have served contents.
+    pub(crate) served_by: Vec<PeerId>,
     pub(crate) path: Option<Path>,
     /// How long it takes to answer requests for tokens and metadata.
     pub(crate) delay: Duration,
@@ -138,6 +146,17 @@ impl FakePeers {
             FileTarget::Token(token) => state.shared.get(token).cloned(),
             FileTarget::File(file) => Some(file.clone()),
         }
+    }
+}
+
+impl State {
+    /// The device of a route whose turn it is, and which byte it changes.
+    fn device_of(&mut self, route: &Route) -> (PeerId, Option<u64>) {
+        let devices: Vec<_> = route.devices().map(|device| device.peer_id).collect();
+        let turn = self.turns.pop_front().unwrap_or_default();
+        let peer = devices[turn.min(devices.len() - 1)];
+        self.served_by.push(peer);
+        (peer, self.altered_by.get(&peer).copied())
     }
 }
 
@@ -219,13 +238,16 @@ impl PeerReads for FakePeers {
             return Err(PeerError::Refused(Refusal::Range).into());
         }
         let header = ContentHeader { file: id, format, length, start, end };
-        Ok(FakeContent { peers: self.clone(), body, position: start, header, path: self.path(), act })
+        let ((peer, altered), path) = (self.state().device_of(route), self.path());
+        Ok(FakeContent { peers: self.clone(), peer, altered, body, position: start, header, path, act })
     }
 }
 
 /// Bytes that the holder sends.
 pub(crate) struct FakeContent {
     peers: FakePeers,
+    peer: PeerId,
+    altered: Option<u64>,
     body: Bytes,
     position: u64,
     header: ContentHeader,
@@ -240,6 +262,10 @@ fn place(position: u64) -> usize {
 impl PeerContent for FakeContent {
     fn header(&self) -> &ContentHeader {
         &self.header
+    }
+
+    fn peer(&self) -> PeerId {
+        self.peer
     }
 
     fn path(&self) -> Path {
@@ -277,7 +303,8 @@ impl PeerContent for FakeContent {
             return Ok(matches!(self.act, Act::Overrun).then(|| Bytes::from_static(b"more")));
         }
         let mut bytes = self.body.slice(place(start)..place(end));
-        if let Act::Alter(at) = self.act
+        let by_script = if let Act::Alter(at) = self.act { Some(at) } else { None };
+        if let Some(at) = self.altered.or(by_script)
             && (start..end).contains(&at)
         {
             let mut altered = bytes.to_vec();
@@ -337,7 +364,7 @@ impl PeerReads for PeersInTest {
             Self::Network(peers) => {
                 ContentInTest::Network(Box::new(peers.content(route, target, range, expectation).await?))
             }
-            Self::Fake(peers) => ContentInTest::Fake(peers.content(route, target, range, expectation).await?),
+            Self::Fake(peers) => ContentInTest::Fake(Box::new(peers.content(route, target, range, expectation).await?)),
         })
     }
 
@@ -352,7 +379,7 @@ impl PeerReads for PeersInTest {
 /// What they send.
 pub(crate) enum ContentInTest {
     Network(Box<<PeerNetwork as PeerReads>::Content>),
-    Fake(FakeContent),
+    Fake(Box<FakeContent>),
 }
 
 impl PeerContent for ContentInTest {
@@ -360,6 +387,13 @@ impl PeerContent for ContentInTest {
         match self {
             Self::Network(content) => content.header(),
             Self::Fake(content) => content.header(),
+        }
+    }
+
+    fn peer(&self) -> PeerId {
+        match self {
+            Self::Network(content) => content.peer(),
+            Self::Fake(content) => content.peer(),
         }
     }
 

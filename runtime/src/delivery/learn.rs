@@ -83,7 +83,7 @@ pub(crate) async fn of_token(
     for (direct, others) in routes_of(core, reference, content) {
         let (token, backbone) = (Some(reference.id.clone()), reference.backbone_base_url.clone());
         let (password, claim) = (hash.clone(), claim.cloned());
-        let route = Route { direct, others, token, password, claim, backbone };
+        let route = Route { others, token, password, claim, backbone, ..Route::to(direct) };
         core.routes.learn_token(&reference.id, route.clone());
         learn_file(core, file_id, route).await?;
     }

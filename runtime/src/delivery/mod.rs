@@ -96,7 +96,7 @@ pub use self::undelivered::Undelivered;
 use crate::core::Core;
 use crate::event::{Event, EventBus};
 use crate::logging::short;
-use crate::peer::{Origin, Path, Routes};
+use crate::peer::{Origin, Path, Routes, Sender};
 use crate::source::SourceError;
 use crate::{Error, Result as NodeResult};
 
@@ -147,19 +147,22 @@ pub(crate) fn by(core: &Core, sources: Sources) -> impl Delivery<FileContent = A
     several::Several::new(core, choice::Choice::of(core), fake_peers::PeersInTest::of(core), sources)
 }
 
-/// Bytes of a file were wrong that came from this origin: leaves it for this file, says so, and returns whether somebody else can
-/// be asked.
+/// Bytes of a file were wrong that came from this sender: leaves it for this file, says so, and returns whether somebody else can
+/// be asked. If it is not known which one of several devices it was, all of them are left.
 pub(crate) fn dropped(
     events: &EventBus,
     routes: &Routes,
     id: &FileId,
-    (origin, path): (Origin, Option<Path>),
+    Sender { origin, peer, path }: Sender,
     reason: &dyn std::fmt::Display,
 ) -> bool {
     let Some(route) = routes.to_file(id) else { return false };
-    // Of several devices it is not known here which one it was.
-    let peer = route.only_peer().filter(|_| origin == Origin::Peer).map(|peer| peer.to_base58());
-    let is_other_left = routes.drop_origin(id, origin);
+    let device = peer.or_else(|| route.only_peer()).filter(|_| origin == Origin::Peer);
+    let is_other_left = match device {
+        Some(device) => routes.drop_device(id, device),
+        None => routes.drop_origin(id, origin),
+    };
+    let peer = device.map(|device| device.to_base58());
     let by = path.map_or("", Path::name);
     tracing::warn!(file = short(id), path = by, peer, %reason, is_other_left, "wrong bytes of a file were refused");
     events.publish(Event::PathDropped { file: id.clone(), path, peer });
@@ -370,6 +373,11 @@ pub(crate) fn may_pass(error: &Error) -> bool {
 
 /// The bytes of a file on their way. Nothing of them has been verified.
 pub(crate) trait Incoming: Send {
+    /// The device that sends them, unless it is the backbone.
+    fn peer(&self) -> Option<PeerId> {
+        None
+    }
+
     /// By which path they come now.
     fn path(&self) -> Path {
         Path::Backbone
@@ -378,6 +386,12 @@ pub(crate) trait Incoming: Send {
     /// Whether a new request to the same origin would take a better path by now.
     fn has_better_path(&self) -> bool {
         false
+    }
+
+    /// Who sends them, and by which path now.
+    fn sender(&self) -> Sender {
+        let path = self.path();
+        Sender { origin: path.origin(), peer: self.peer(), path: Some(path) }
     }
 
     /// How many bytes of the file are before the first one: 0, or where the range begins.

@@ -27,6 +27,7 @@ use tracing::{debug, info};
 use transport::access::ClaimEnd;
 use transport::backbone::{UploadContent, UploadFile, UploadObserver};
 use transport::crypto::PasswordHash;
+use transport::peer::PeerId;
 use transport::wire::backbone::files::{CreatedFile, FileMetadata};
 use transport::wire::backbone::previews::FilePreview;
 use transport::wire::backbone::token_terms::CreateTokenWithTerms;
@@ -40,7 +41,7 @@ use crate::Error;
 use crate::blocking::joined;
 use crate::core::Core;
 use crate::logging::short;
-use crate::peer::{Origin, Path, PeerContent, PeerFailure, PeerReads, Route};
+use crate::peer::{Origin, Path, PeerContent, PeerFailure, PeerReads, Route, Sender};
 
 /// For how long the peer is asked for a token or metadata before the backbone is asked, too.
 const HEAD_START: Duration = Duration::from_millis(300);
@@ -219,7 +220,9 @@ where
             match &answer {
                 Ok(_) => routes.reached(&id, Origin::Peer),
                 Err(failure) if direct::is_lie(failure) => {
-                    super::dropped(&events, &routes, &id, (Origin::Peer, None), failure);
+                    // Only what the device that made the token says becomes a failure of all.
+                    let maker = Sender { peer: Some(route.direct.peer_id), ..Sender::one_of(Origin::Peer) };
+                    super::dropped(&events, &routes, &id, maker, failure);
                 }
                 Err(failure) => {
                     info!(file = short(&id), %failure, "the file does not come directly");
@@ -433,6 +436,13 @@ pub(crate) enum OneOf<B, P> {
 pub(crate) type Arriving<C, P> = OneOf<C, FromPeer<<P as PeerReads>::Content>>;
 
 impl<B: Incoming, C: PeerContent> Incoming for OneOf<B, FromPeer<C>> {
+    fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Backbone(content) => content.peer(),
+            Self::Peer(content) => content.peer(),
+        }
+    }
+
     fn path(&self) -> Path {
         match self {
             Self::Backbone(content) => content.path(),

@@ -21,16 +21,13 @@ pub struct Undelivered {
 }
 
 impl Undelivered {
-    /// What its text has if the node that shares it was reached and something came between that may pass, whatever the code is.
-    pub const REACHED: &'static str = "node that shares it was reached";
-
     /// Only the node that shares it was asked.
     pub(super) fn by_peer(direct: PeerFailure) -> Self {
         Self { direct, backbone: None, is_foreign: false, is_backbone_decided: true }
     }
 
     /// Both were asked. `is_foreign` says that the reference names another backbone, which was not asked.
-    pub(super) fn by_all(direct: PeerFailure, backbone: Failure, is_foreign: bool) -> Self {
+    pub(crate) fn by_all(direct: PeerFailure, backbone: Failure, is_foreign: bool) -> Self {
         let is_backbone_decided = matches!(backbone, Failure::NotFound(_) | Failure::NoUseLeft(_));
         Self { direct, backbone: Some(backbone.into()), is_foreign, is_backbone_decided }
     }
@@ -68,6 +65,19 @@ impl Undelivered {
         self.backbone.as_ref()
     }
 
+    /// What the node that shares it did, without the next step and without what the backbone says.
+    #[must_use]
+    pub fn what(&self) -> String {
+        what(&self.direct)
+    }
+
+    /// Whether the node that shares it was reached, and something came between that may pass, whatever the code is: then nothing
+    /// is known yet of passwords, addressees or expiry.
+    #[must_use]
+    pub fn is_sender_reached(&self) -> bool {
+        is_interrupted(&self.direct)
+    }
+
     /// Whether the peer behaved in a way that no honest one does.
     pub(crate) fn is_lie(&self) -> bool {
         self.backbone.is_none() && super::direct::is_lie(&self.direct)
@@ -75,16 +85,12 @@ impl Undelivered {
 
     /// Whether another attempt at the node that shares it may succeed.
     pub(crate) fn may_peer_come_back(&self) -> bool {
-        matches!(self.direct, PeerFailure::Unreachable(_)) || self.is_interrupted()
+        matches!(self.direct, PeerFailure::Unreachable(_)) || self.is_sender_reached()
     }
 
     /// Whether what the peer did is more useful to know than what the backbone says.
     fn begins_with_peer(&self) -> bool {
-        self.is_foreign || self.is_interrupted()
-    }
-
-    fn is_interrupted(&self) -> bool {
-        is_interrupted(&self.direct)
+        self.is_foreign || self.is_sender_reached()
     }
 }
 
@@ -98,32 +104,49 @@ fn is_interrupted(failure: &PeerFailure) -> bool {
     )
 }
 
+/// What the peer did, without a full stop.
+fn what(failure: &PeerFailure) -> String {
+    match failure {
+        PeerFailure::Unreachable(reason) => format!("The node that shares it cannot be reached directly ({reason})"),
+        PeerFailure::Exchange(PeerError::Refused(Refusal::NotFound)) => {
+            "The node that shares it has nothing for you under this reference: it may have expired or been removed, is for \
+             somebody else, or needs another password"
+                .to_owned()
+        }
+        PeerFailure::Exchange(PeerError::Refused(Refusal::NoUseLeft)) => {
+            "As often as the token may be used it was, or is being".to_owned()
+        }
+        PeerFailure::Exchange(PeerError::Cut) => {
+            "The node that shares it was reached, but the connection ended before it delivered".to_owned()
+        }
+        PeerFailure::Exchange(error) if is_interrupted(failure) => {
+            format!("The node that shares it was reached and did not deliver: {error}")
+        }
+        PeerFailure::Exchange(error) => format!("The node that shares it did not give it: {error}"),
+    }
+}
+
+/// What to do about it.
+fn next_step(failure: &PeerFailure) -> Option<&'static str> {
+    Some(match failure {
+        PeerFailure::Unreachable(_) => {
+            "make sure that it is running, that both are in the same network or share a relay, and that no firewall blocks it"
+        }
+        PeerFailure::Exchange(PeerError::Refused(Refusal::NoUseLeft)) => "ask whoever shares it for another one",
+        PeerFailure::Exchange(_) if is_interrupted(failure) => "try again in a moment",
+        PeerFailure::Exchange(_) => return None,
+    })
+}
+
 /// What the peer did, and what to do about it.
 struct Direct<'a>(&'a PeerFailure);
 
 impl fmt::Display for Direct<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            PeerFailure::Unreachable(reason) => write!(
-                f,
-                "The node that shares it cannot be reached directly ({reason}); make sure that it is running, that both are in \
-                 the same network or share a relay, and that no firewall blocks it."
-            ),
-            PeerFailure::Exchange(PeerError::Refused(Refusal::NotFound)) => f.write_str(
-                "The node that shares it has nothing for you under this reference: it may have expired or been removed, is for \
-                 somebody else, or needs another password.",
-            ),
-            PeerFailure::Exchange(PeerError::Refused(Refusal::NoUseLeft)) => {
-                f.write_str("As often as the token may be used it was, or is being; ask whoever shares it for another one.")
-            }
-            PeerFailure::Exchange(PeerError::Cut) => {
-                let reached = Undelivered::REACHED;
-                write!(f, "The {reached}, but the connection ended before it delivered. Try again in a moment.")
-            }
-            PeerFailure::Exchange(error) if is_interrupted(self.0) => {
-                write!(f, "The {} and did not deliver: {error}. Try again.", Undelivered::REACHED)
-            }
-            PeerFailure::Exchange(error) => write!(f, "The node that shares it did not give it: {error}."),
+        f.write_str(&what(self.0))?;
+        match next_step(self.0) {
+            Some(next_step) => write!(f, "; {next_step}."),
+            None => f.write_str("."),
         }
     }
 }
@@ -178,11 +201,37 @@ mod tests {
     fn a_peer_that_was_reached_and_may_give_it_yet_comes_first_in_the_text() {
         let text = by_both(PeerError::Cut.into(), false).to_string();
         let reached =
-            "The node that shares it was reached, but the connection ended before it delivered. Try again in a moment.";
+            "The node that shares it was reached, but the connection ended before it delivered; try again in a moment.";
         assert!(text.starts_with(&format!("{reached} The backbone says: ")), "{text}");
         let refused = by_both(PeerError::Refused(Refusal::NotFound).into(), false).to_string();
-        assert!(text.contains(Undelivered::REACHED) && !refused.contains(Undelivered::REACHED), "{refused}");
-        let locked = by_both(PeerError::Refused(Refusal::Locked).into(), false).to_string();
-        assert!(!locked.contains(Undelivered::REACHED), "it does not pass: {locked}");
+        assert!(refused.starts_with("Token not found."), "{refused}");
+    }
+
+    #[test]
+    fn it_tells_whether_the_sender_was_reached_without_a_decision() {
+        let refused = |refusal| PeerError::Refused(refusal).into();
+        for (direct, is_reached) in [
+            (PeerError::Cut.into(), true),
+            (PeerError::TimedOut.into(), true),
+            (refused(Refusal::Busy), true),
+            (refused(Refusal::Unavailable), true),
+            (refused(Refusal::NotFound), false),
+            (refused(Refusal::Locked), false),
+            (PeerError::OutOfTurn.into(), false),
+            (PeerFailure::Unreachable("the node that shares it was reached".to_owned()), false),
+        ] {
+            let error = by_both(direct, false);
+            let Error::Undelivered(undelivered) = &error else { unreachable!("{error}") };
+            assert_eq!(undelivered.is_sender_reached(), is_reached, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_happened_has_neither_the_next_step_nor_the_answer_of_the_backbone() {
+        let reason = "a.example; make sure. Try again";
+        let undelivered = Undelivered::by_peer(PeerFailure::Unreachable(reason.to_owned()));
+        assert_eq!(undelivered.what(), format!("The node that shares it cannot be reached directly ({reason})"));
+        let text = undelivered.to_string();
+        assert!(text.starts_with(&undelivered.what()) && text.ends_with("no firewall blocks it."), "{text}");
     }
 }

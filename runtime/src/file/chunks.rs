@@ -19,7 +19,7 @@ use crate::code::ErrorCode;
 use crate::content_store::{Keeping, KnownContent};
 use crate::core::Core;
 use crate::delivery::claims::Loading;
-use crate::peer::{Path, PathLog};
+use crate::peer::{PathLog, Sender};
 use crate::{Error, Result};
 
 /// Chunks that are fetched or opened beside the one that is read.
@@ -65,8 +65,8 @@ struct Opening {
 enum By {
     /// The content store, which has compared its hash.
     Store,
-    /// Others, all of it by this path; or by several.
-    Path(Option<Path>),
+    /// Others, all of it this one; or several.
+    Sender(Option<Sender>),
 }
 
 /// The chunks of a content. Nothing of a chunk is handed out before all of it is authenticated.
@@ -193,12 +193,12 @@ impl Chunks {
     /// Whether somebody else can send a chunk that was wrong.
     fn can_be_fetched_again(&mut self, wrong: &Opening, error: ContentError) -> bool {
         match wrong.by {
-            By::Path(Some(path)) => {
+            By::Sender(Some(sender)) => {
                 self.run = None;
-                self.blob.were_wrong(path, &error)
+                self.blob.were_wrong(sender, &error)
             }
             // Who of them sent wrong bytes shows if one sends all.
-            By::Path(None) => self.whole.replace(wrong.index) != Some(wrong.index),
+            By::Sender(None) => self.whole.replace(wrong.index) != Some(wrong.index),
             By::Store => false,
         }
     }
@@ -230,7 +230,7 @@ impl Chunks {
 
     fn open(&mut self, mut sealed: Vec<u8>, by: By) {
         let (opener, index) = (self.opener.clone(), self.next);
-        let slot = self.keeping.as_ref().filter(|_| matches!(by, By::Path(_))).and_then(Keeping::slot);
+        let slot = self.keeping.as_ref().filter(|_| matches!(by, By::Sender(_))).and_then(Keeping::slot);
         let task = tokio::task::spawn_blocking(move || {
             let opener = opener.read().unwrap_or_else(PoisonError::into_inner);
             let kept = slot.map(|slot| (slot, sealed.clone()));
@@ -265,9 +265,9 @@ impl Chunks {
             Some(whole) if whole == index => self.blob.bytes_of_one(place).await?,
             _ => self.blob.bytes(&mut self.run, place, run_end).await?,
         };
-        self.loading.arrived(sealed.by);
+        self.loading.arrived(sealed.by.and_then(|by| by.path));
         self.report(index);
-        Ok((sealed.bytes, By::Path(sealed.by)))
+        Ok((sealed.bytes, By::Sender(sealed.by)))
     }
 
     /// The first chunk from this one on that is stored here, or the end.

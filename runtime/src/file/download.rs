@@ -25,7 +25,7 @@ use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::claims::{self, Loading};
 use crate::delivery::{self, Delivery as _, Failure, Incoming, Retries};
-use crate::peer::{Path, PathLog};
+use crate::peer::{PathLog, Sender};
 use crate::{Error, Result};
 
 /// Bytes of the body that are hashed and decoded at a time: large enough to be worth another thread, small enough for the
@@ -99,7 +99,7 @@ async fn download_whole(
         let error = match blocking(move || arrived.open(&opener)).await {
             Ok(verified) => {
                 report(observer, Phase::Verifying, record.filesize, Some(record.filesize), &paths);
-                whole.by.iter().for_each(|by| core.routes.worked(id, by.origin()));
+                whole.by.iter().for_each(|by| core.routes.worked(id, by.origin));
                 claims::verified(core, id);
                 return Ok(verified.by(paths));
             }
@@ -107,7 +107,7 @@ async fn download_whole(
         };
         let can_be_fetched_again = match (&error, whole.by) {
             (FileError::Io(_), _) => false,
-            (_, Some(by)) => delivery::dropped(&core.events, &core.routes, id, (by.origin(), Some(by)), &error),
+            (_, Some(by)) => delivery::dropped(&core.events, &core.routes, id, by, &error),
             // Who of them sent wrong bytes shows if one sends all.
             (_, None) => whole.is_mixed && std::mem::take(&mut may_mix),
         };
@@ -184,7 +184,7 @@ pub(super) fn spool_for(core: &Core, filesize: u64) -> Result<Spool> {
 struct Whole {
     arrival: Box<Arrival>,
     /// Who sent all of it, and by which path the end; none if several did, or if there is nothing.
-    by: Option<Path>,
+    by: Option<Sender>,
     is_mixed: bool,
 }
 
@@ -233,18 +233,18 @@ async fn fetch(
 enum Interrupted {
     /// It cannot be kept.
     Here(Error),
-    /// By which path the last bytes came, and why there are no more.
-    There(Option<Path>, Failure),
+    /// Who sent the last bytes, and why there are no more.
+    There(Option<Sender>, Failure),
 }
 
 /// Whether whoever sent bytes sends what no honest one does, and somebody else can be asked.
-fn was_wrong(core: &Core, id: &FileId, by: Path, failure: &Failure) -> bool {
+fn was_wrong(core: &Core, id: &FileId, by: Sender, failure: &Failure) -> bool {
     let is_wrong = match failure {
         Failure::TooLarge(_) => true,
         Failure::Failed(Error::Undelivered(error)) => error.is_lie(),
         _ => false,
     };
-    is_wrong && delivery::dropped(&core.events, &core.routes, id, (by.origin(), Some(by)), failure.error())
+    is_wrong && delivery::dropped(&core.events, &core.routes, id, by, failure.error())
 }
 
 /// Receives the rest of a body from one sender.
@@ -266,18 +266,18 @@ async fn receive(
     let total = arriving.length().map(|length| length + arriving.offset());
     let mut skipped = position.saturating_sub(arriving.offset());
     loop {
-        let path = arriving.path();
+        let (path, sender) = (arriving.path(), arriving.sender());
         let chunk = match Incoming::chunk(&mut arriving).await {
             Ok(Some(chunk)) => chunk,
             Ok(None) if skipped > 0 => {
                 let text = "it has fewer bytes than before".to_owned();
                 core.routes.failed(id, path.origin(), Instant::now());
-                return Err(Interrupted::There(Some(path), Failure::Failed(Error::Unknown(text))));
+                return Err(Interrupted::There(Some(sender), Failure::Failed(Error::Unknown(text))));
             }
             Ok(None) => return Ok(()),
             Err(failure) => {
                 core.routes.failed(id, path.origin(), Instant::now());
-                return Err(Interrupted::There(Some(path), failure));
+                return Err(Interrupted::There(Some(sender), failure));
             }
         };
         paths.add(path, chunk.len() as u64);
@@ -286,7 +286,7 @@ async fn receive(
         let known = skipped.min(chunk.len() as u64);
         skipped -= known;
         let new = chunk.get(usize::try_from(known).unwrap_or(usize::MAX)..).unwrap_or_default();
-        receiving.take(new, path).await.map_err(Interrupted::Here)?;
+        receiving.take(new, sender).await.map_err(Interrupted::Here)?;
         report(observer, Phase::Downloading, receiving.received, total, paths);
     }
 }
@@ -297,7 +297,7 @@ struct Receiving {
     piece: Vec<u8>,
     received: u64,
     limit: u64,
-    by: Option<Path>,
+    by: Option<Sender>,
     is_mixed: bool,
 }
 
@@ -308,9 +308,9 @@ impl Receiving {
         Ok(Self { taking, piece: Vec::new(), received: 0, limit, by: None, is_mixed: false })
     }
 
-    async fn take(&mut self, mut rest: &[u8], path: Path) -> Result<()> {
-        self.is_mixed |= self.by.is_some_and(|by| by.origin() != path.origin());
-        self.by = Some(path);
+    async fn take(&mut self, mut rest: &[u8], sender: Sender) -> Result<()> {
+        self.is_mixed |= self.by.is_some_and(|by| !by.is(&sender));
+        self.by = Some(sender);
         self.received += rest.len() as u64;
         while !rest.is_empty() {
             let (fitting, behind) = rest.split_at(rest.len().min(PIECE - self.piece.len()));

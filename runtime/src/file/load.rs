@@ -16,6 +16,7 @@ use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Failure, Opened, learn};
 use crate::event::Event;
+use crate::peer::Sender;
 use crate::store::{Batch, View, collection};
 use crate::{Error, Result};
 
@@ -67,7 +68,7 @@ pub(super) async fn find(core: &Core, id: &FileId, metadata_key: SecretKey, back
     let open = |answer: BackboneFile| open(core, id, &answer, metadata_key.clone());
     let Opened { value: record, refused } = delivery::opened(answer, is_peer_asked, ask, open).await?;
     if let Some((origin, reason)) = refused {
-        delivery::dropped(&core.events, &core.routes, id, (origin, None), &reason);
+        delivery::dropped(&core.events, &core.routes, id, Sender::one_of(origin), &reason);
     }
     remember(core, id, record).await.map(|record| Loaded::Complete(Box::new(record)))
 }

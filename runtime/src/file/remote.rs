@@ -18,7 +18,7 @@ use crate::chunk_buffers::ChunkBuffers;
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Arriving, Delivery as _, Failure, Incoming, Retries, Sources};
-use crate::peer::{Origin, Path, PathLog};
+use crate::peer::{Origin, PathLog, Sender};
 use crate::{BackboneError, Error, Result};
 
 /// Status of a range beyond the end.
@@ -35,8 +35,8 @@ pub(super) struct RemoteBlob {
     sources: Sources,
     /// Bytes that it must have.
     length: u64,
-    /// The whole ciphertext, in a temporary file, from a backbone that does not know ranges, and by which path it came.
-    local: Option<(Storage, Path)>,
+    /// The whole ciphertext, in a temporary file, from a backbone that does not know ranges, and who sent it.
+    local: Option<(Storage, Sender)>,
     /// By which paths it has come so far.
     paths: PathLog,
     /// For what comes.
@@ -58,14 +58,14 @@ pub(super) struct Run {
 pub(super) struct Fetched {
     pub(super) bytes: Vec<u8>,
     /// Who sent all of them, and by which path the last ones; none if several did.
-    pub(super) by: Option<Path>,
+    pub(super) by: Option<Sender>,
 }
 
 /// Bytes that are not complete yet.
 #[derive(Default)]
 struct Partial {
     bytes: Vec<u8>,
-    by: Option<Path>,
+    by: Option<Sender>,
     is_mixed: bool,
 }
 
@@ -77,8 +77,8 @@ enum Interruption {
     Short,
     /// The backbone sends everything.
     NoRanges,
-    /// This origin does not have the blob, whatever else it has.
-    Wrong(Path, Error),
+    /// This one does not have the blob, whatever else it has.
+    Wrong(Sender, Error),
     Final(Error),
 }
 
@@ -123,17 +123,17 @@ impl RemoteBlob {
     }
 
     /// These bytes were wrong, so who sent them is not asked for this file again. Whether somebody else is left.
-    pub(super) fn were_wrong(&mut self, by: Path, reason: &dyn std::fmt::Display) -> bool {
-        let is_left = self.drop_origin(by, reason);
-        if is_left && self.local.as_ref().is_some_and(|(_, path)| path.origin() == by.origin()) {
+    pub(super) fn were_wrong(&mut self, by: Sender, reason: &dyn std::fmt::Display) -> bool {
+        let is_left = self.leave(by, reason);
+        if is_left && self.local.as_ref().is_some_and(|(_, sender)| sender.is(&by)) {
             self.local = None;
         }
         is_left
     }
 
-    fn drop_origin(&self, by: Path, reason: &dyn std::fmt::Display) -> bool {
+    fn leave(&self, by: Sender, reason: &dyn std::fmt::Display) -> bool {
         let Core { events, routes, .. } = &*self.core;
-        delivery::dropped(events, routes, &self.id, (by.origin(), Some(by)), reason)
+        delivery::dropped(events, routes, &self.id, by, reason)
     }
 
     async fn bytes_in_parts(
@@ -145,8 +145,8 @@ impl RemoteBlob {
     ) -> Result<Fetched> {
         let (mut retries, mut partial) = (Retries::default(), Partial::default());
         loop {
-            if let Some((local, path)) = &self.local {
-                return Ok(Fetched { bytes: self.local_bytes(local, range).await?, by: Some(*path) });
+            if let Some((local, sender)) = &self.local {
+                return Ok(Fetched { bytes: self.local_bytes(local, range).await?, by: Some(*sender) });
             }
             let Err(interruption) = self.remote_bytes(run, &mut partial, &range, end).await else {
                 return Ok(self.complete(partial));
@@ -158,7 +158,7 @@ impl RemoteBlob {
             match interruption {
                 Interruption::NoRanges => self.local = Some(self.fetch_whole().await?),
                 Interruption::Wrong(by, error) => {
-                    if !self.drop_origin(by, &error) {
+                    if !self.leave(by, &error) {
                         return Err(error);
                     }
                     partial = Partial::default();
@@ -180,7 +180,7 @@ impl RemoteBlob {
 
     fn complete(&self, Partial { bytes, by, is_mixed }: Partial) -> Fetched {
         if let Some(by) = by {
-            self.core.routes.worked(&self.id, by.origin());
+            self.core.routes.worked(&self.id, by.origin);
         }
         Fetched { bytes, by: by.filter(|_| !is_mixed) }
     }
@@ -211,7 +211,7 @@ impl RemoteBlob {
             }
             let wanted = usize::try_from(range.end - current.position).unwrap_or(usize::MAX);
             let taken = wanted.min(current.rest.len());
-            partial.add(&current.rest[..taken], current.arriving.path());
+            partial.add(&current.rest[..taken], current.arriving.sender());
             current.rest.advance(taken);
             current.position += taken as u64;
         }
@@ -221,17 +221,17 @@ impl RemoteBlob {
 
     /// The next bytes of a run.
     async fn next(&self, arriving: &mut Arriving) -> Result<Bytes, Interruption> {
-        let path = arriving.path();
+        let sender = arriving.sender();
         let interruption = match Incoming::chunk(arriving).await {
             Ok(Some(bytes)) => {
                 self.paths.add(arriving.path(), bytes.len() as u64);
                 return Ok(bytes);
             }
             Ok(None) => Interruption::Short,
-            Err(failure) => self.interruption(Some(path), failure),
+            Err(failure) => self.interruption(Some(sender), failure),
         };
         if matches!(interruption, Interruption::Broken(_) | Interruption::Short | Interruption::Final(_)) {
-            self.core.routes.failed(&self.id, path.origin(), Instant::now());
+            self.core.routes.failed(&self.id, sender.origin, Instant::now());
         }
         // Whoever fails while another one is left is not the end.
         let is_other_left = self.core.routes.origins(&self.id, Instant::now()).len() > 1;
@@ -245,11 +245,11 @@ impl RemoteBlob {
         let arriving = delivery::by(&self.core, self.sources).file_range(&self.id, range.clone(), self.length).await;
         // Everybody who could be asked has failed.
         let arriving = arriving.map_err(|failure| self.interruption(None, failure))?;
-        let path = arriving.path();
+        let sender = arriving.sender();
         match Incoming::offset(&arriving) {
             offset if offset == range.start => {}
-            _ if path.origin() == Origin::Backbone => return Err(Interruption::NoRanges),
-            _ => return Err(Interruption::Wrong(path, self.too_short())),
+            _ if sender.origin == Origin::Backbone => return Err(Interruption::NoRanges),
+            _ => return Err(Interruption::Wrong(sender, self.too_short())),
         }
         Ok(Run { arriving, rest: Bytes::new(), start: range.start, position: range.start, end: range.end })
     }
@@ -266,9 +266,9 @@ impl RemoteBlob {
         }
     }
 
-    /// What a failure of bytes that came by this path means, or of a request that nobody answered.
-    fn interruption(&self, path: Option<Path>, failure: Failure) -> Interruption {
-        let wrong = |error| Interruption::Wrong(path.unwrap_or(Path::Backbone), error);
+    /// What a failure of bytes that this one sent means, or of a request that nobody answered.
+    fn interruption(&self, sender: Option<Sender>, failure: Failure) -> Interruption {
+        let wrong = |error| Interruption::Wrong(sender.unwrap_or(Sender::BACKBONE), error);
         let error = match failure {
             Failure::TooLarge(_) => return wrong(self.too_long()),
             Failure::Failed(error) | Failure::NotFound(error) | Failure::NoUseLeft(error) => error,
@@ -278,7 +278,7 @@ impl RemoteBlob {
                 wrong(self.too_short())
             }
             // Who lies in the answer to a request is dropped already.
-            Error::Undelivered(lie) if lie.is_lie() && path.is_some() => wrong(error),
+            Error::Undelivered(lie) if lie.is_lie() && sender.is_some() => wrong(error),
             known if self.may_pass(known) => Interruption::Broken(error),
             _ => Interruption::Final(error),
         }
@@ -295,7 +295,7 @@ impl RemoteBlob {
     }
 
     /// Everything, in a temporary file.
-    async fn fetch_whole(&self) -> Result<(Storage, Path)> {
+    async fn fetch_whole(&self) -> Result<(Storage, Sender)> {
         info!(file = crate::logging::short(&self.id), "the backbone sends whole files only");
         let mut spool = spool_for(&self.core, self.length)?;
         let failed = |failure| match self.interruption(None, failure) {
@@ -312,7 +312,7 @@ impl RemoteBlob {
         if Incoming::received(&arriving) != self.length {
             return Err(self.too_short());
         }
-        Ok((spool.into_storage(), arriving.path()))
+        Ok((spool.into_storage(), arriving.sender()))
     }
 
     async fn local_bytes(&self, local: &Storage, range: Range<u64>) -> Result<Vec<u8>> {
@@ -342,9 +342,9 @@ impl RemoteBlob {
 }
 
 impl Partial {
-    fn add(&mut self, bytes: &[u8], path: Path) {
-        self.is_mixed |= self.by.is_some_and(|by| by.origin() != path.origin());
-        self.by = Some(path);
+    fn add(&mut self, bytes: &[u8], sender: Sender) {
+        self.is_mixed |= self.by.is_some_and(|by| !by.is(&sender));
+        self.by = Some(sender);
         self.bytes.extend_from_slice(bytes);
     }
 }

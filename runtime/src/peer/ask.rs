@@ -9,7 +9,7 @@ use transport::access::ClaimEnd;
 use transport::crypto::PasswordHash;
 use transport::peer::{
     Channel, ContentExpectation, ContentHeader, Conversation, EndClaim, FILE_PROTOCOL, FILE_PROTOCOL_V2, Fetch,
-    FetchMetadata, FileTarget, LoadToken, Now, PasswordProof, PeerError, Refusal, Side, TOKEN_PROTOCOL,
+    FetchMetadata, FileTarget, LoadToken, Now, PasswordProof, PeerError, PeerId, Refusal, Side, TOKEN_PROTOCOL,
     TOKEN_PROTOCOL_V2, TokenRequest,
 };
 use transport::wire::backbone::files::FileMetadata;
@@ -284,6 +284,10 @@ pub(crate) struct ArrivingContent {
 impl PeerContent for ArrivingContent {
     fn header(&self) -> &ContentHeader {
         self.incoming.header()
+    }
+
+    fn peer(&self) -> PeerId {
+        self.connection.peer()
     }
 
     fn path(&self) -> Path {

@@ -32,6 +32,8 @@ pub(super) async fn give_up(connection: &Connection) {
 pub(super) enum NoChannel {
     /// The other side does not know the protocol. It may be a relay or another service, so the connection stays.
     Unsupported,
+    /// The connection was closed before anything was heard on it, as one is that is beyond a limit of the other side.
+    Unheard,
     /// The exchange failed, by which the connection ends.
     Failed(PeerError),
 }
@@ -86,7 +88,7 @@ impl Identification {
     async fn initiate(&self, ids: [PeerId; 2], connection: &Connection) -> Result<Channel, NoChannel> {
         match self.initiate_once(ids, connection).await {
             Err(Lost::Unheard) => self.initiate_once(ids, connection).await.map_err(|lost| match lost {
-                Lost::Unheard => NoChannel::Failed(PeerError::Cut),
+                Lost::Unheard => NoChannel::Unheard,
                 Lost::For(reason) => reason,
             }),
             Err(Lost::For(reason)) => Err(reason),

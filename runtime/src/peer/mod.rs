@@ -3,6 +3,7 @@
 
 mod announce;
 mod ask;
+mod away;
 mod certificate;
 mod code;
 mod connections;
@@ -35,6 +36,7 @@ pub use self::code::{CodeEnd, MAX_OFFERS, OfferedCode, receive_code, receive_cod
 pub(crate) use self::drive::Time;
 pub use self::error::PeersError;
 pub(crate) use self::network::{PeerNetwork, PeerParts};
+pub(crate) use self::path::Sender;
 pub use self::path::{Path, PathBytes, PathLog};
 pub(crate) use self::reads::{PeerContent, PeerFailure, PeerReads};
 pub use self::reference::dialable_reference;

@@ -12,17 +12,18 @@ use futures_util::future::join_all;
 use swarm::{ConnectError, Connection, Event as SwarmEvent, Inbound, Multiaddr, Network, Stream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use transport::peer::{Channel, Direct, MultiaddrText, PeerKey};
+use transport::peer::{Channel, Direct, MultiaddrText, PeerError, PeerKey};
 use transport::wire::Address;
 
 use super::announce::Announced;
+use super::away::Away;
 use super::code::{OfferedCode, Offers};
 use super::connections::{Connections, Entry, NewConnection};
 use super::drive::Time;
 use super::error::PeersError;
-use super::exchange::{Identification, NoChannel, give_up};
+use super::exchange::{EXCHANGE_LIMIT, Identification, NoChannel, give_up};
 use super::hint::{self, HINT_QUEUE};
 use super::reads::PeerFailure;
 use super::tasks::Tasks;
@@ -36,6 +37,13 @@ use crate::{Result, dto};
 
 /// How long the end of connections is waited for that this node closes.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// After how long a dial is repeated that the peer has refused at once: by then it gives the place of a connection that was used
+/// up to now to a new one.
+pub(super) const REDIAL_PAUSE: Duration = swarm::USE_TIME.saturating_add(Duration::from_millis(250));
+
+/// How long both dials may take together: as long as one with its exchange of identities.
+const DIAL_LIMIT: Duration = swarm::CONNECT_TIME.saturating_add(EXCHANGE_LIMIT);
 
 /// What a network needs beside its settings.
 pub(crate) struct PeerParts {
@@ -68,6 +76,8 @@ struct Running {
 pub(super) struct Shared {
     pub(super) network: Network,
     pub(super) connections: Connections,
+    /// Whose tokens are asked for at other devices first.
+    pub(super) away: Away,
     pub(super) identification: Identification,
     pub(super) offers: Offers,
     pub(super) config: PeerConfig,
@@ -111,6 +121,7 @@ impl PeerNetwork {
             offers: Offers::new(network.clone(), parts.time.clone(), tasks.clone()),
             network,
             connections: Connections::default(),
+            away: Away::default(),
             config: config.clone(),
             time: parts.time,
             max_token_content: parts.max_token_content,
@@ -252,19 +263,35 @@ impl Shared {
         self.hinted.notify_one();
     }
 
+    /// A connection to a peer, on which identities were exchanged: one that is open, else a new one.
+    ///
+    /// A peer that closes a new connection at once has no place for it: the others that this one opened carry something, or did so just
+    /// now, such as those of processes that were killed. So it is dialled once more a little later. Cancel-safe.
     pub(super) async fn channel(self: Arc<Self>, direct: &Direct) -> Result<(Connection, Channel), PeerFailure> {
-        if let Some(entry) = self.connections.best(&direct.peer_id)
-            && let Ok(channel) = entry.wait().await
-        {
-            return Ok((entry.connection, channel));
+        let end = Instant::now() + DIAL_LIMIT;
+        let mut outcome = self.clone().channel_once(direct).await;
+        if matches!(outcome, Err(NotMade::NoChannel(NoChannel::Unheard))) {
+            tracing::debug!(peer = %direct.peer_id, "a peer has closed a new connection at once; it is dialled once more");
+            let again = async {
+                sleep(REDIAL_PAUSE).await;
+                self.channel_once(direct).await
+            };
+            outcome = timeout_at(end, again).await.unwrap_or(outcome);
         }
-        let dialled = self.dial(direct).await;
-        let connection = dialled.map_err(|error| PeerFailure::Unreachable(error.to_string()))?;
-        let exchanged = self.attend(&connection).wait().await;
-        let channel = exchanged.map_err(|none| match none {
-            NoChannel::Unsupported => PeerFailure::Unreachable("it is not a node of this program".to_owned()),
-            NoChannel::Failed(error) => PeerFailure::Exchange(error),
-        })?;
+        outcome.map_err(PeerFailure::from)
+    }
+
+    async fn channel_once(self: Arc<Self>, direct: &Direct) -> Result<(Connection, Channel), NotMade> {
+        if let Some(entry) = self.connections.best(&direct.peer_id) {
+            match entry.wait().await {
+                Ok(channel) => return Ok((entry.connection, channel)),
+                // It was dialled for somebody else just now.
+                Err(NoChannel::Unheard) => return Err(NoChannel::Unheard.into()),
+                Err(_) => {}
+            }
+        }
+        let connection = self.dial(direct).await?;
+        let channel = self.attend(&connection).wait().await?;
         Ok((connection, channel))
     }
 
@@ -292,7 +319,7 @@ impl Shared {
         if let Err(reason) = &outcome {
             tracing::debug!(peer = %connection.peer(), ?reason, "no channel with a peer");
         }
-        let has_failed = matches!(outcome, Err(NoChannel::Failed(_)));
+        let has_failed = matches!(outcome, Err(NoChannel::Unheard | NoChannel::Failed(_)));
         exchanged.send_replace(Some(outcome));
         self.announced.update(&self, &connection.peer());
         if has_failed {
@@ -328,6 +355,37 @@ impl Shared {
     fn attend_all(self: Arc<Self>) {
         for connection in self.network.connections() {
             self.clone().attend(&connection);
+        }
+    }
+}
+
+/// Why there is no channel to a peer.
+enum NotMade {
+    NotDialled(ConnectError),
+    NoChannel(NoChannel),
+}
+
+impl From<ConnectError> for NotMade {
+    fn from(error: ConnectError) -> Self {
+        Self::NotDialled(error)
+    }
+}
+
+impl From<NoChannel> for NotMade {
+    fn from(none: NoChannel) -> Self {
+        Self::NoChannel(none)
+    }
+}
+
+impl From<NotMade> for PeerFailure {
+    fn from(not_made: NotMade) -> Self {
+        match not_made {
+            NotMade::NotDialled(error) => Self::Unreachable(error.to_string()),
+            NotMade::NoChannel(NoChannel::Unsupported) => {
+                Self::Unreachable("it is not a node of this program".to_owned())
+            }
+            NotMade::NoChannel(NoChannel::Unheard) => Self::Exchange(PeerError::Cut),
+            NotMade::NoChannel(NoChannel::Failed(error)) => Self::Exchange(error),
         }
     }
 }

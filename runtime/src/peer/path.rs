@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use transport::peer::PeerId;
 
 use super::Origin;
 
@@ -73,6 +74,31 @@ impl Path {
             Self::Backbone => Origin::Backbone,
             Self::Lan | Self::Direct | Self::Punched | Self::Relayed => Origin::Peer,
         }
+    }
+}
+
+/// Who sends bytes of a file, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub(crate) origin: Origin,
+    /// The device, if it is a peer.
+    pub(crate) peer: Option<PeerId>,
+    /// By which path.
+    pub(crate) path: Option<Path>,
+}
+
+impl Sender {
+    /// The backbone of this node.
+    pub(crate) const BACKBONE: Self = Self { origin: Origin::Backbone, peer: None, path: Some(Path::Backbone) };
+
+    /// A sender of which nothing else is known.
+    pub(crate) fn one_of(origin: Origin) -> Self {
+        Self { origin, peer: None, path: None }
+    }
+
+    /// Whether another one is the same, by whichever path.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        (self.origin, self.peer) == (other.origin, other.peer)
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use bytes::Bytes;
 use transport::access::ClaimEnd;
 use transport::crypto::PasswordHash;
-use transport::peer::{ContentExpectation, ContentHeader, FileTarget, PeerError};
+use transport::peer::{ContentExpectation, ContentHeader, FileTarget, PeerError, PeerId};
 use transport::wire::backbone::files::FileMetadata;
 use transport::wire::backbone::tokens::Token;
 use transport::wire::{ClaimId, TokenId};
@@ -64,6 +64,9 @@ pub(crate) trait PeerReads: Send + Sync {
 pub(crate) trait PeerContent: Send {
     /// What the peer says of them.
     fn header(&self) -> &ContentHeader;
+
+    /// The device that sends them.
+    fn peer(&self) -> PeerId;
 
     /// By which path they come now.
     fn path(&self) -> Path;

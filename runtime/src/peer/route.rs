@@ -17,6 +17,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest of these times.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
+/// For how long who has failed again after so many failures is left.
+pub(super) fn pause_after(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(MAX_PAUSE)
+}
+
 /// The peer that shares something, and by which token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
@@ -32,12 +37,14 @@ pub(crate) struct Route {
     pub(crate) claim: Option<ClaimId>,
     /// The backbone that the reference names.
     pub(crate) backbone: Option<String>,
+    /// Devices whose bytes of the file were wrong, so they are not asked. Never stored.
+    pub(crate) left_out: Vec<PeerId>,
 }
 
 impl Route {
     /// A route that is for nothing yet.
     pub(crate) fn to(direct: Direct) -> Self {
-        Self { direct, others: None, token: None, password: None, claim: None, backbone: None }
+        Self { direct, others: None, token: None, password: None, claim: None, backbone: None, left_out: Vec::new() }
     }
 
     /// The route to the peer that is named in place of this one. The others know no passwords.
@@ -50,9 +57,17 @@ impl Route {
         self.others.as_deref().unwrap_or_default()
     }
 
+    /// The devices that can be asked, the one that made the token first. Others know no passwords.
+    pub(crate) fn devices(&self) -> impl Iterator<Item = &Direct> {
+        let others = self.others().iter().filter(|_| self.password.is_none());
+        std::iter::once(&self.direct).chain(others).filter(|device| !self.left_out.contains(&device.peer_id))
+    }
+
     /// The peer that it leads to, if there is only one.
     pub(crate) fn only_peer(&self) -> Option<PeerId> {
-        self.others().is_empty().then_some(self.direct.peer_id)
+        let mut devices = self.devices();
+        let first = devices.next()?.peer_id;
+        devices.next().is_none().then_some(first)
     }
 
     /// As what the peer is asked for a file.
@@ -107,6 +122,8 @@ struct Entry {
     route: Route,
     peer: Standing,
     backbone: Standing,
+    /// Devices of the route whose bytes were wrong.
+    dropped: Vec<PeerId>,
 }
 
 /// How far an origin has worked for a file.
@@ -164,7 +181,7 @@ impl Routes {
         let Some(entry) = known.routes.get(id.as_str()) else { return vec![Origin::Backbone] };
         let standing = |origin: &Origin| *entry.standing(*origin);
         let mut origins = vec![Origin::Peer, Origin::Backbone];
-        origins.retain(|origin| !standing(origin).is_dropped);
+        origins.retain(|origin| !entry.is_dropped(*origin));
         origins.sort_by_key(|origin| standing(origin).left_until.filter(|until| *until > now));
         origins
     }
@@ -173,17 +190,17 @@ impl Routes {
     pub(crate) fn is_any_ready(&self, id: &FileId, now: Instant) -> bool {
         let known = self.known();
         known.routes.get(id.as_str()).is_some_and(|entry| {
-            let mut standings = [&entry.peer, &entry.backbone].into_iter();
-            standings.any(|standing| !standing.is_dropped && standing.left_until.is_none_or(|until| until <= now))
+            let is_ready = |standing: &Standing| standing.left_until.is_none_or(|until| until <= now);
+            let mut origins = [Origin::Peer, Origin::Backbone].into_iter();
+            origins.any(|origin| !entry.is_dropped(origin) && is_ready(entry.standing(origin)))
         })
     }
 
     /// An origin of a file failed, in a way that may pass.
     pub(crate) fn failed(&self, id: &FileId, origin: Origin, now: Instant) {
         self.change(id, origin, |standing| {
-            let doubled = 2_u32.saturating_pow(standing.failures.min(16));
-            standing.failures += 1;
-            standing.left_until = Some(now + FIRST_PAUSE.saturating_mul(doubled).min(MAX_PAUSE));
+            standing.left_until = Some(now + pause_after(standing.failures));
+            standing.failures = standing.failures.saturating_add(1);
         });
     }
 
@@ -202,20 +219,31 @@ impl Routes {
         self.change(id, origin, |standing| (standing.failures, standing.left_until) = (0, None));
     }
 
-    /// The bytes of an origin of a file were wrong. It is not asked for this file again; returns whether the other one may be. A backbone
+    /// The bytes of an origin of a file were wrong. It is not asked for this file again; returns whether anybody else may be. A backbone
     /// that is the last one is asked again in a later call: its operator may repair the file, and nobody else has it.
     pub(crate) fn drop_origin(&self, id: &FileId, origin: Origin) -> bool {
+        self.drop_with(id, |entry| entry.standing_mut(origin).is_dropped = true)
+    }
+
+    /// The bytes of one device were wrong. The same holds for it; the other devices of the route can be asked.
+    pub(crate) fn drop_device(&self, id: &FileId, peer: PeerId) -> bool {
+        self.drop_with(id, |entry| {
+            let is_new = !entry.dropped.contains(&peer);
+            if is_new && entry.route.devices().any(|device| device.peer_id == peer) {
+                entry.dropped.push(peer);
+            }
+        })
+    }
+
+    fn drop_with(&self, id: &FileId, change: impl FnOnce(&mut Entry)) -> bool {
         let mut known = self.known();
         let Some(entry) = known.routes.get_mut(id.as_str()) else { return false };
-        entry.standing_mut(origin).is_dropped = true;
-        let is_other_left = !match origin {
-            Origin::Peer => entry.backbone.is_dropped,
-            Origin::Backbone => entry.peer.is_dropped,
-        };
-        if !is_other_left {
+        change(entry);
+        let is_anybody_left = !entry.is_dropped(Origin::Peer) || !entry.is_dropped(Origin::Backbone);
+        if !is_anybody_left {
             entry.backbone.is_dropped = false;
         }
-        is_other_left
+        is_anybody_left
     }
 
     fn change(&self, id: &FileId, origin: Origin, change: impl FnOnce(&mut Standing)) {
@@ -225,18 +253,21 @@ impl Routes {
     }
 
     fn get(&self, id: &str) -> Option<Route> {
-        self.known().routes.get(id).map(|entry| entry.route.clone())
+        self.known().routes.get(id).map(|entry| Route { left_out: entry.dropped.clone(), ..entry.route.clone() })
     }
 
     fn learn(&self, id: &str, route: Route) -> Option<String> {
         let mut known = self.known();
         if let Some(entry) = known.routes.get_mut(id) {
             if entry.route.direct.peer_id != route.direct.peer_id {
-                (entry.peer, entry.backbone) = Default::default();
+                (entry.peer, entry.backbone, entry.dropped) = Default::default();
             }
             // Its node may be there again.
             entry.peer.left_until = None;
-            entry.route = route.with(&entry.route);
+            entry.route = Route { left_out: Vec::new(), ..route.with(&entry.route) };
+            let devices: Vec<_> = entry.route.devices().map(|device| device.peer_id).collect();
+            // So that there are no more than devices.
+            entry.dropped.retain(|peer| devices.contains(peer));
             return None;
         }
         known.routes.insert(id.to_owned(), Entry::new(route));
@@ -256,7 +287,14 @@ impl Routes {
 
 impl Entry {
     fn new(route: Route) -> Self {
-        Self { route, peer: Standing::default(), backbone: Standing::default() }
+        let route = Route { left_out: Vec::new(), ..route };
+        Self { route, peer: Standing::default(), backbone: Standing::default(), dropped: Vec::new() }
+    }
+
+    /// Whether nobody is asked there any more.
+    fn is_dropped(&self, origin: Origin) -> bool {
+        let has_no_device = || self.route.devices().all(|device| self.dropped.contains(&device.peer_id));
+        self.standing(origin).is_dropped || (origin == Origin::Peer && has_no_device())
     }
 
     fn standing(&self, origin: Origin) -> &Standing {
@@ -370,5 +408,39 @@ mod tests {
         assert_eq!(routes.origins(&id, now), [Origin::Peer, Origin::Backbone], "another peer");
         assert!(routes.drop_origin(&id, Origin::Backbone));
         assert_eq!(routes.origins(&id, now), [Origin::Peer]);
+    }
+
+    #[test]
+    fn of_several_devices_those_are_left_out_whose_bytes_were_wrong() {
+        let (routes, now, id) = (Routes::default(), Instant::now(), file(1));
+        let [maker, other, third] = [1, 2, 3].map(|seed| route(seed, "/a").direct);
+        let several = Route { others: Some(vec![other.clone(), third.clone()]), ..route(1, "/a") };
+        routes.learn_file(&id, several.clone());
+        let devices = || routes.to_file(&id).unwrap().devices().map(|device| device.peer_id).collect::<Vec<_>>();
+        for _ in 0..2 {
+            assert!(routes.drop_device(&id, maker.peer_id));
+            assert_eq!(devices(), [other.peer_id, third.peer_id]);
+        }
+        assert!(routes.drop_device(&id, route(4, "/a").direct.peer_id), "it is no device of the route");
+        routes.learn_file(&id, route(1, "/b"));
+        assert!(routes.drop_device(&id, third.peer_id));
+        assert_eq!(routes.to_file(&id).unwrap().only_peer(), Some(other.peer_id));
+        assert_eq!(routes.origins(&id, now), [Origin::Peer, Origin::Backbone]);
+        assert!(routes.drop_device(&id, other.peer_id), "the backbone is left");
+        assert_eq!(routes.origins(&id, now), [Origin::Backbone]);
+        assert!(!routes.drop_origin(&id, Origin::Backbone));
+        // A newer content names other devices.
+        routes.learn_file(&id, Route { others: Some(vec![other.clone(), route(5, "/a").direct]), ..route(1, "/a") });
+        assert_eq!(routes.to_file(&id).unwrap().only_peer(), Some(route(5, "/a").direct.peer_id));
+        assert_eq!(routes.known().routes[id.as_str()].dropped, [maker.peer_id, other.peer_id]);
+    }
+
+    #[test]
+    fn with_a_password_there_is_one_device() {
+        let (routes, id) = (Routes::default(), file(1));
+        let password = Some(PasswordHash::from_bytes([1; 32]));
+        routes.learn_file(&id, Route { others: Some(vec![route(2, "/a").direct]), password, ..route(1, "/a") });
+        assert!(routes.drop_device(&id, route(1, "/a").direct.peer_id));
+        assert_eq!(routes.origins(&id, Instant::now()), [Origin::Backbone]);
     }
 }

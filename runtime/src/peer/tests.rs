@@ -4,4 +4,5 @@ mod abuse;
 mod claims;
 mod codes;
 mod reading;
+mod refused;
 mod world;

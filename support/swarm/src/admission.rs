@@ -27,7 +27,8 @@ use crate::limits::{Limits, Refusals};
 use crate::streams::Registry;
 
 /// For how long a connection whose streams have carried something, or that has just begun, keeps its place: a transfer hardly pauses for longer.
-const USE_TIME: Duration = Duration::from_secs(2);
+/// A new one of a peer that has as many as it may, all of which are younger, is closed at once.
+pub const USE_TIME: Duration = Duration::from_secs(2);
 
 /// After how long without a sign of life a connection is taken for dead rather than idle: a live one answers a ping in this time.
 const OVERDUE_TIME: Duration = PING_TIME.saturating_add(USE_TIME);

@@ -14,7 +14,7 @@ use crate::path::PathKind;
 use crate::transport::Dialable;
 
 /// How long connecting may take.
-pub(crate) const CONNECT_TIME: Duration = Duration::from_secs(10);
+pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// How much earlier direct addresses are dialled than relays.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(300);

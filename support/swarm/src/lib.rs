@@ -66,7 +66,9 @@ mod upgrade;
 mod yamux;
 
 pub use address::AddressPolicy;
+pub use admission::USE_TIME;
 pub use config::{Config, Dht, Discovery, RelayLimits, RendezvousLimits, Seed, Services, Transports};
+pub use connect::CONNECT_TIME;
 pub use connection::{CHECK_TIME, Connection, KeepAlive, Role, TransportKind};
 pub use error::{ConnectError, OpenError, StartError};
 pub use event::{DiscoveredBy, Event};

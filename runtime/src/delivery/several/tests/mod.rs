@@ -3,6 +3,7 @@
 mod asking;
 mod lies;
 mod long;
+mod lying_devices;
 mod routes;
 mod slow;
 mod sockets;
