@@ -238,7 +238,8 @@ impl PeerReads for FakePeers {
             return Err(PeerError::Refused(Refusal::Range).into());
         }
         let header = ContentHeader { file: id, format, length, start, end };
-        let ((peer, altered), path) = (self.state().device_of(route), self.path());
+        let path = self.path();
+        let (peer, altered) = self.state().device_of(route);
         Ok(FakeContent { peers: self.clone(), peer, altered, body, position: start, header, path, act })
     }
 }

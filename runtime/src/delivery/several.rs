@@ -41,12 +41,12 @@ use crate::Error;
 use crate::blocking::joined;
 use crate::core::Core;
 use crate::logging::short;
-use crate::peer::{Origin, Path, PeerContent, PeerFailure, PeerReads, Route, Sender};
+use crate::peer::{Origin, Path, PeerContent, PeerFailure, PeerReads, REDIAL_PAUSE, Route, Sender};
 
 /// For how long the peer is asked for a token or metadata before the backbone is asked, too.
 const HEAD_START: Duration = Duration::from_millis(300);
 /// For how long the peer is asked for a token with a password before the backbone is asked instead.
-const PASSWORD_PATIENCE: Duration = Duration::from_secs(3);
+const PASSWORD_PATIENCE: Duration = REDIAL_PAUSE.saturating_add(Duration::from_secs(3));
 /// For how long a slow peer goes on being reached, and for how long the other origin is asked first then.
 const REACHING_LIMIT: Duration = Duration::from_secs(15);
 

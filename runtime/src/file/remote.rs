@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tokio::time::Instant;
 use tracing::info;
+use transport::access::RENEWED_AFTER;
 use transport::content::SEALED_CHUNK_LENGTH;
 use transport::wire::FileId;
 
@@ -27,6 +29,9 @@ const RANGE_NOT_SATISFIABLE: u16 = 416;
 /// Bytes of a run from the backbone after which a peer is asked for what follows, if it can be. A request costs as much as many bytes, so it is
 /// not given up for each.
 const LEAST_RUN: u64 = 64 * SEALED_CHUNK_LENGTH;
+
+/// For how long a run goes on after somebody was asked in vain for what follows.
+const KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// A blob that others have.
 pub(super) struct RemoteBlob {
@@ -49,6 +54,10 @@ pub(super) struct Run {
     /// Arrived and not taken.
     rest: Bytes,
     start: u64,
+    /// When a peer is asked anew in any case.
+    renewed_at: Instant,
+    /// After an attempt to renew it that failed.
+    is_kept_until: Option<Instant>,
     /// Of the next byte.
     position: u64,
     end: u64,
@@ -200,9 +209,8 @@ impl RemoteBlob {
         }
         let position = range.start + partial.bytes.len() as u64;
         let continued = run.take().filter(|run| run.position == position && run.end >= range.end);
-        let continued = continued.filter(|run| !self.has_better_path(run));
         let mut current = match continued {
-            Some(run) => run,
+            Some(run) => self.renewed(run).await,
             None => self.start(position..end).await?,
         };
         while current.position < range.end {
@@ -251,13 +259,39 @@ impl RemoteBlob {
             _ if sender.origin == Origin::Backbone => return Err(Interruption::NoRanges),
             _ => return Err(Interruption::Wrong(sender, self.too_short())),
         }
-        Ok(Run { arriving, rest: Bytes::new(), start: range.start, position: range.start, end: range.end })
+        let renewed_at = Instant::now() + RENEWED_AFTER;
+        Ok(Run {
+            arriving,
+            rest: Bytes::new(),
+            start: range.start,
+            position: range.start,
+            end: range.end,
+            renewed_at,
+            is_kept_until: None,
+        })
     }
 
-    /// Whether what follows would come by a better path if it were asked for anew.
-    fn has_better_path(&self, run: &Run) -> bool {
+    /// What follows, asked for anew of the peer if it may come by a better path; else the same run, which is kept until the peer has answered.
+    async fn renewed(&self, mut run: Run) -> Run {
+        if !self.is_to_be_renewed(&run) {
+            return run;
+        }
+        match self.start(run.position..run.end).await {
+            Ok(new) if new.arriving.path().origin() == Origin::Peer => new,
+            _ => {
+                run.is_kept_until = Some(Instant::now() + KEPT_FOR);
+                run
+            }
+        }
+    }
+
+    fn is_to_be_renewed(&self, run: &Run) -> bool {
+        let now = Instant::now();
+        if run.is_kept_until.is_some_and(|until| now < until) {
+            return false;
+        }
         match run.arriving.path().origin() {
-            Origin::Peer => run.arriving.has_better_path(),
+            Origin::Peer => now >= run.renewed_at || run.arriving.has_better_path(),
             Origin::Backbone => {
                 run.position - run.start >= LEAST_RUN
                     && self.sources != Sources::Backbone

@@ -35,7 +35,7 @@ pub(crate) use self::certificate::{CERTIFICATE_VALIDITY, Certifier, DeviceKeys, 
 pub use self::code::{CodeEnd, MAX_OFFERS, OfferedCode, receive_code, receive_code_at};
 pub(crate) use self::drive::Time;
 pub use self::error::PeersError;
-pub(crate) use self::network::{PeerNetwork, PeerParts};
+pub(crate) use self::network::{PeerNetwork, PeerParts, REDIAL_PAUSE};
 pub(crate) use self::path::Sender;
 pub use self::path::{Path, PathBytes, PathLog};
 pub(crate) use self::reads::{PeerContent, PeerFailure, PeerReads};

@@ -40,7 +40,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// After how long a dial is repeated that the peer has refused at once: by then it gives the place of a connection that was used
 /// up to now to a new one.
-pub(super) const REDIAL_PAUSE: Duration = swarm::USE_TIME.saturating_add(Duration::from_millis(250));
+pub(crate) const REDIAL_PAUSE: Duration = swarm::USE_TIME.saturating_add(Duration::from_millis(250));
 
 /// How long both dials may take together: as long as one with its exchange of identities.
 const DIAL_LIMIT: Duration = swarm::CONNECT_TIME.saturating_add(EXCHANGE_LIMIT);

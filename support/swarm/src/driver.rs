@@ -17,7 +17,7 @@ use libp2p::{Multiaddr, PeerId, autonat, dcutr, identify, mdns, relay};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::address::{self, Scope, host, is_relayed, without_peer};
+use crate::address::{self, Scope, host, is_quic, is_relayed, without_peer};
 use crate::admission::LimitReached;
 use crate::behaviour::{Behaviour, BehaviourEvent};
 use crate::config::Config;
@@ -134,19 +134,20 @@ impl Driver {
             let id = self.swarm.listen_on(address.clone()).map_err(|error| refused(&address, &error))?;
             waiting.insert(id, address);
         }
-        let mut untold: HashSet<ListenerId> = waiting.keys().copied().collect();
+        // By QUIC, and by another transport. One that is not told on IPv6 may be on IPv4.
+        let on_all_interfaces = waiting.values().filter(|address| address::is_unspecified(address));
+        let mut untold: HashSet<bool> = on_all_interfaces.map(is_quic).collect();
         let mut until = Instant::now() + LISTEN_TIME;
-        while !untold.is_empty() {
+        while !(waiting.is_empty() && untold.is_empty()) {
             let Ok(event) = timeout_at(until, self.swarm.select_next_some()).await else { break };
             match &event {
                 SwarmEvent::NewListenAddr { listener_id, address } => {
-                    let bound = waiting.remove(listener_id);
-                    let has_others = bound.as_ref().is_none_or(address::is_unspecified);
-                    if !has_others || self.state.policy.tells(address) {
-                        untold.remove(listener_id);
-                    }
-                    if bound.is_some() && waiting.is_empty() {
+                    let is_first = waiting.remove(listener_id).is_some();
+                    if is_first && waiting.is_empty() {
                         until = until.min(Instant::now() + TELL_TIME);
+                    }
+                    if self.state.policy.tells(address) {
+                        untold.remove(&is_quic(address));
                     }
                 }
                 SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
@@ -288,8 +289,11 @@ impl Driver {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::ConnectionEstablished { connection_id, .. } => self.on_established(connection_id),
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, endpoint, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, endpoint, num_established, .. } => {
                 self.check_relay(&endpoint);
+                if num_established == 0 {
+                    self.state.relayed.left(&peer_id);
+                }
                 if !self.is_relayed(peer_id) {
                     self.punching.remove(&peer_id);
                 }
@@ -380,9 +384,7 @@ impl Driver {
                 let changed = self.relays.reserved(relay_peer_id);
                 self.tell_relay(changed);
             }
-            BehaviourEvent::RelayServer(event) => {
-                self.state.relayed.count(&event, |peer| self.swarm.is_connected(peer));
-            }
+            BehaviourEvent::RelayServer(event) => self.state.relayed.count(&event),
             BehaviourEvent::RendezvousServer(event) => self.state.registered.count(event),
             BehaviourEvent::AutonatClient(event) => self.on_tested(&event),
             BehaviourEvent::HolePunching(dcutr::Event { result: Ok(id), .. }) => self.on_punched(id),

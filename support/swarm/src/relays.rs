@@ -211,15 +211,11 @@ pub(crate) struct RelayCounters {
 }
 
 impl RelayCounters {
-    /// `is_connected` tells whether a peer has a connection.
-    pub(crate) fn count(&self, event: &relay::Event, is_connected: impl Fn(&PeerId) -> bool) {
+    pub(crate) fn count(&self, event: &relay::Event) {
         match event {
             relay::Event::ReservationReqAccepted { src_peer_id, .. } => drop(self.reserved().insert(*src_peer_id)),
             relay::Event::ReservationTimedOut { src_peer_id } => drop(self.reserved().remove(src_peer_id)),
-            // Told of each connection that closes, with a reservation or without.
-            relay::Event::ReservationClosed { src_peer_id } if !is_connected(src_peer_id) => {
-                self.reserved().remove(src_peer_id);
-            }
+            // That one is closed is also told of connections without a reservation.
             _ => {}
         }
         let counter = match event {
@@ -231,6 +227,11 @@ impl RelayCounters {
             _ => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A peer has no connection any more.
+    pub(crate) fn left(&self, peer: &PeerId) {
+        self.reserved().remove(peer);
     }
 
     pub(crate) fn metrics(&self, traffic: &Traffic) -> RelayMetrics {
@@ -261,18 +262,17 @@ mod tests {
     fn a_reservation_lasts_until_it_times_out_or_its_peer_is_gone() {
         let (counters, [one, other, guest]) = (RelayCounters::default(), [(); 3].map(|()| PeerId::random()));
         let reservations = || counters.metrics(&Traffic::default()).reservations;
-        let closed = |peer| relay::Event::ReservationClosed { src_peer_id: peer };
         for peer in [one, other] {
             for renewed in [false, true] {
-                counters.count(&relay::Event::ReservationReqAccepted { src_peer_id: peer, renewed }, |_| true);
+                counters.count(&relay::Event::ReservationReqAccepted { src_peer_id: peer, renewed });
             }
         }
         assert_eq!(reservations(), 2);
-        counters.count(&closed(guest), |_| false);
-        counters.count(&closed(one), |_| true);
+        counters.left(&guest);
+        counters.count(&relay::Event::ReservationClosed { src_peer_id: one });
         assert_eq!(reservations(), 2, "a connection without a reservation was closed");
-        counters.count(&closed(one), |_| false);
-        counters.count(&relay::Event::ReservationTimedOut { src_peer_id: other }, |_| true);
+        counters.left(&one);
+        counters.count(&relay::Event::ReservationTimedOut { src_peer_id: other });
         assert_eq!(reservations(), 0);
         assert_eq!(counters.metrics(&Traffic::default()).reservations_accepted, 2);
     }

@@ -49,3 +49,33 @@ async fn a_peer_that_comes_takes_over_a_long_content_from_the_backbone() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_long_use_is_renewed_and_a_better_path_that_fails_costs_nothing() {
+    World::run(async |world| {
+        let content = plain(6 * MEBIBYTE);
+        world.peers.state().path = Some(Path::Relayed);
+        let id = world.known(&content, ContentFormat::V2).await;
+        let download = FilesFacade::new(world.bob.clone()).download_file(&id, None).await.unwrap();
+        let (paths, mut reader) = (download.content.path_log(), download.content.into_reader());
+        let mut received = vec![0; content.len()];
+        let mut parts = received.chunks_mut(1 << 20);
+        reader.read_exact(parts.next().unwrap()).await.unwrap();
+        let begun = world.peers.state().requests;
+        world.peers.state().path = Some(Path::Punched);
+        world.peers.state().script = [Act::Refuse(Refusal::Busy)].into();
+        world.is_away(true, false).await;
+        reader.read_exact(parts.next().unwrap()).await.unwrap();
+        reader.read_exact(parts.next().unwrap()).await.unwrap();
+        assert_eq!(world.peers.state().requests, begun + 1, "the peer is not asked at each chunk");
+        assert_eq!(by(&paths.bytes()), [Path::Relayed]);
+        world.peers.state().path = Some(Path::Relayed);
+        tokio::time::advance(transport::access::RENEWED_AFTER).await;
+        for part in parts {
+            reader.read_exact(part).await.unwrap();
+        }
+        assert!(received == content);
+        assert_eq!(world.peers.state().requests, begun + 2, "asked for anew, so the use lasts");
+    })
+    .await;
+}
