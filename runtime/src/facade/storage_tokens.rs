@@ -328,6 +328,15 @@ impl StorageFacade {
         Ok(token::note_use(&self.node.core, &by.token, by.used_as, uncounted.into(), is_first || uncounted)?)
     }
 
+    /// Whether somebody who has begun to get a content by a token gets more of it: not if the token was revoked, deleted or given another secret since.
+    /// One whose time is over meanwhile still gives it. To be asked again and again while a content is sent: it costs one read of the store.
+    ///
+    /// # Errors
+    /// [`StorageError::Token`] if not. Then no more must be sent.
+    pub fn check_still_given(&self, by: &ByToken) -> StorageResult<()> {
+        token::current(&self.node.core.store.view(), &by.token).map(drop)
+    }
+
     /// A file whose tokens the caller may list.
     fn file_with_tokens(&self, caller: Caller, bucket: &str, file: &str) -> StorageResult<FileEntry> {
         let view = self.node.core.store.view();

@@ -189,8 +189,8 @@ fn use_under(uses: &mut Uses, claim: &TokenClaimId, now: Timestamp) -> Result<bo
     uses.read(claim.claim(), now).map(|_| is_first)
 }
 
-/// The token as it is stored, unless its secret was replaced or it was revoked meanwhile.
-fn current(view: &View<'_>, token: &TokenRecord) -> StorageResult<TokenRecord> {
+/// The token as it is stored, unless its secret was replaced, or it was revoked or deleted meanwhile.
+pub(crate) fn current(view: &View<'_>, token: &TokenRecord) -> StorageResult<TokenRecord> {
     let is_same = |stored: &TokenRecord| stored.generation == token.generation && stored.revoked_at.is_none();
     Ok(record::at(view, token.number)?.filter(is_same).ok_or(TokenRefusal::Invalid)?)
 }

@@ -11,6 +11,8 @@
 //! - Uses are counted by [`transport::access::Uses`]: each of them is on disk before the first byte that it pays for leaves. At most
 //!   [`Terms::max_downloads`](FileTokenRequest::max_downloads) are ever leased or counted, in any order of requests and kills.
 //! - Under a claim that counts content can be had for [`READABLE_FOR`] more, and then no longer.
+//! - What was begun ends when the token is revoked, deleted or given another secret, and goes on when its time is over, as between
+//!   nodes (`held`).
 //! - When a token was used last is written behind the answer, [`ACCESS_DELAY`] later, and when the node stops. A try that fails is
 //!   repeated, more and more rarely, up to once a minute. Whoever reads the token sees it at once.
 //! - Tokens of a file and of the node are bounded ([`MAX_TOKENS_OF_FILE`], [`MAX_TOKENS`]). Those that are expired or revoked are removed
@@ -29,7 +31,7 @@ use std::time::Duration;
 
 pub(crate) use self::access::{flush, note_use, sweep};
 pub use self::claim::{Counting, READABLE_FOR, TokenClaim, TokenClaimId};
-pub(crate) use self::claim::{claim, commit, pay};
+pub(crate) use self::claim::{claim, commit, current, pay};
 pub use self::judge::TokenRefusal;
 pub(crate) use self::judge::{Facts, judge};
 pub(crate) use self::record::{
