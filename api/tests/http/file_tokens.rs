@@ -399,6 +399,15 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     assert_eq!(told(&guest.ranged(&download, &[("x-claim", "x")]).await), refused(400, "general_argument_invalid"));
     let unknown = guest.json(Method::PUT, &commit.replace(id, &other_claim(id)), &json!({})).await;
     assert_eq!(told(&unknown), refused(404, "token_claim_not_found"));
+    // Nor does a claim that somebody has made up use anything, in a URL or in the header.
+    let made_up = other_claim(id);
+    for answer in [
+        guest.get(&format!("{download}&claim={made_up}")).await,
+        guest.ranged(&download, &[("x-claim", &made_up)]).await,
+    ] {
+        assert_eq!(told(&answer), refused(404, "token_claim_not_found"));
+    }
+    assert_eq!(client.current(&token).await["remaining"], 1);
 
     // The button claims a use and leads to the content.
     let body = format!("token={}&then=download", secret(&token));
@@ -425,7 +434,7 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     assert_eq!(guest.head(&format!("{download}&claim={id}")).await.status, StatusCode::OK);
     assert_eq!(guest.head(&format!("{download}&claim=x")).await.status, StatusCode::BAD_REQUEST);
     let unknown = guest.head(&format!("{download}&claim={}", other_claim(id))).await;
-    assert_eq!(unknown.status, StatusCode::CONFLICT);
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
     assert_eq!(client.get(&download).await.status, StatusCode::OK, "a key needs no token");
     assert_eq!(client.current(&token).await["status"], "exhausted");
 }

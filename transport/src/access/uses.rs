@@ -177,6 +177,13 @@ impl Uses {
         }
     }
 
+    /// Whether a claim was made here, and is neither given back nor over nor forgotten: it is leased, or counts.
+    #[must_use]
+    pub fn knows(&self, id: &ClaimId, now: Timestamp) -> bool {
+        let is_open = |Open(ends_at, sent): &Open| *sent || *ends_at > now;
+        self.get(id).is_some_and(|Remembered(_, lease, _)| lease.as_ref().is_none_or(is_open))
+    }
+
     /// Leases a use, or renews its lease if content was sent under it. Under a lease without content nothing is held for longer by
     /// asking again. One that counts already stays as it is, and may be used again.
     ///
@@ -458,6 +465,26 @@ mod tests {
             assert_eq!(uses.unconfirmed(), if is_strict { 2 } else { 0 });
             uses.take(start()).unwrap();
             assert_eq!(uses.unconfirmed(), if is_strict { 3 } else { 1 });
+        }
+    }
+
+    #[test]
+    fn a_claim_is_known_until_it_is_given_back_or_its_lease_is_over_without_content() {
+        let mut uses = limited(4);
+        let [leased, read, committed, released] = [1, 2, 3, 4].map(id);
+        assert!(!uses.knows(&leased, start()));
+        for known in [&leased, &committed, &released] {
+            let _ = uses.claim(known, start()).unwrap();
+        }
+        let _ = uses.read(&read, start()).unwrap();
+        uses.commit(&committed, start()).unwrap();
+        uses.release(&released, start()).unwrap();
+        let known = |uses: &Uses, now| [&leased, &read, &committed, &released].map(|known| uses.knows(known, now));
+        let end = start().saturating_add(LEASE);
+        assert_eq!(known(&uses, end.saturating_sub(TICK)), [true, true, true, false]);
+        for _ in 0..2 {
+            assert_eq!(known(&uses, end), [false, true, true, false]);
+            uses.lapse(end);
         }
     }
 

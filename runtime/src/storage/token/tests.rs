@@ -390,13 +390,24 @@ async fn a_claim_is_one_use_however_often_it_reads() {
         let lapsed = world.storage.commit_token_claim(&idle.id).await;
         assert!(matches!(lapsed, Err(StorageError::ClaimNotFound)));
         assert_eq!(counts(&world.now_of(&token)), (1, Some(1), FileTokenStatus::Active));
-        world.load(&token, Counting::Under(idle.id.clone())).await.unwrap();
+        let unknown = Some(TokenRefusal::UnknownClaim);
+        for id in [idle.id, TokenClaimId::new(token.id.as_str())] {
+            assert_eq!(world.told(&token, Counting::Under(id)).await, unknown);
+        }
+        assert_eq!(counts(&world.now_of(&token)), (1, Some(1), FileTokenStatus::Active));
+        let lapsing = world.storage.claim_file_token(&presented).await.unwrap();
+        let begun =
+            world.ask(token.secret.expose(), "f", ContentUse::View, Counting::Under(lapsing.id.clone())).unwrap();
+        world.clock.advance(LEASE);
+        assert_eq!(refusal(world.storage.use_token(&begun, Some(0)).await), unknown, "it is decided when it is stored");
+        let read = world.storage.claim_file_token(&presented).await.unwrap();
+        world.load(&token, Counting::Under(read.id.clone())).await.unwrap();
         world.clock.advance(LEASE);
         assert_eq!(counts(&world.now_of(&token)), (2, Some(0), FileTokenStatus::Exhausted));
         // Whoever has used it goes on under the claim for a time, and then no longer.
         let over = Some(TokenRefusal::Exhausted);
         assert_eq!(world.told(&token, Counting::Under(claim.id.clone())).await, over);
-        let lapsed = Counting::Under(idle.id);
+        let lapsed = Counting::Under(read.id);
         world.clock.advance(READABLE_FOR.saturating_sub(TICK));
         let last = world.ask(token.secret.expose(), "f", ContentUse::View, lapsed.clone()).unwrap();
         world.storage.use_token(&last, Some(0)).await.unwrap();
