@@ -62,25 +62,22 @@ impl NewTerms {
     }
 
     /// Refuses what a backbone that offers this cannot enforce or tell, and what nobody could enforce: for callers that upload a file for the
-    /// token first. Without terms that [depend on the backbone](Self::depend_on_backbone) it does not matter what that offers.
+    /// token first, too. Without terms that [depend on the backbone](Self::depend_on_backbone) it does not matter what that offers.
     ///
     /// # Errors
     /// [`Error::InvalidPropertyValue`] and [`Error::NotSupported`].
     pub fn check(&self, services: &TokenServices) -> Result<(), Error> {
-        self.check_enforced(services)?;
-        match self.depend_on_backbone() && !services.terms {
-            true => Err(Error::NotSupported(NOT_TOLD.to_owned())),
-            false => Ok(()),
+        self.check_at_backbone()?;
+        if services.terms || !self.depend_on_backbone() {
+            return Ok(());
         }
+        let missing = if self.are_enforced() { NO_TERMS } else { NO_NOTICES };
+        Err(Error::NotSupported(missing.to_owned()))
     }
 
-    /// The same for what it cannot enforce only.
-    pub(crate) fn check_enforced(&self, services: &TokenServices) -> Result<(), Error> {
-        self.check_at_backbone()?;
-        match self.are_enforced() && !services.terms {
-            true => Err(Error::NotSupported(NO_TERMS.to_owned())),
-            false => Ok(()),
-        }
+    /// Whether a use counts as soon as it is begun: that says something of a limit only.
+    pub(crate) fn are_strict(&self) -> bool {
+        self.strict_uses && self.max_downloads.is_some()
     }
 
     /// The paths by which others may load it.
@@ -117,6 +114,8 @@ impl NewTerms {
 
 const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor from when on; leave out 'maxDownloads' and 'notBefore', or \
                         use a backbone that has terms of tokens.";
+const NO_NOTICES: &str =
+    "The backbone does not tell how a token was used; leave out 'notify', or use a backbone that has terms of tokens.";
 /// What is said of a backbone that does not tell uses.
 pub(crate) const NOT_TOLD: &str = "The backbone does not tell how a token was used.";
 const NO_PEERS: &str = "'transports' must contain direct or relay, because no backbone has a file that is shared without one; add one of them, \
@@ -567,7 +566,6 @@ mod tests {
                 None => assert_eq!(refused, None),
             }
         }
-        assert!(told.check_enforced(&none).is_ok(), "a token is made all the same");
     }
 
     #[test]
