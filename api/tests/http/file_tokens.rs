@@ -164,6 +164,7 @@ async fn an_expiry_is_a_date_in_the_future_or_none_at_all() {
         (json!({"forIdentity": "did:e:example:dids:1"}), "forIdentity"),
         (json!({"passwordProtection": {}}), "passwordProtection"),
         (json!({"transports": ["direct"]}), "transports"),
+        (json!({"maxDownloads": 2, "strictUses": true}), "strictUses"),
         (json!({"receipts": "signed"}), "receipts"),
         (json!({"delivery": "e2e"}), "delivery"),
     ] {

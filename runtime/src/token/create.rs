@@ -103,7 +103,7 @@ impl NewToken {
             token: request,
             not_before: self.terms.not_before,
             max_uses: self.terms.max_downloads.map(MaxDownloads::get),
-            strict_uses: self.terms.strict_uses && self.terms.max_downloads.is_some(),
+            strict_uses: self.terms.are_strict(),
         };
         let created = delivery::of(core).create_token(&request).await?;
         let record = TokenRecord {

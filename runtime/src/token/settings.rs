@@ -156,6 +156,9 @@ pub(crate) struct TokenSettings {
     pub(crate) not_before: Option<Timestamp>,
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_downloads: Option<MaxDownloads>,
+    /// Of tokens that an earlier version made it is known once their terms were asked for.
+    #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) strict_uses: bool,
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub(crate) notify: Option<Notify>,
     /// None before they were asked for.
@@ -249,6 +252,7 @@ impl TokenSettings {
             label: terms.label.clone().filter(|label| !label.is_empty()),
             not_before: terms.not_before,
             max_downloads: terms.max_downloads,
+            strict_uses: terms.are_strict(),
             notify: terms.notify,
             transports: terms.transports.filter(|transports| *transports != TokenTransports::ALL),
             ..Self::default()
@@ -288,6 +292,7 @@ impl TokenSettings {
         let refreshed = Self {
             not_before: terms.not_before,
             max_downloads: terms.max_uses.and_then(|most| u64::from(most).try_into().ok()),
+            strict_uses: terms.strict_uses,
             uses: known.or(Some(uses)).filter(|uses| self.uses.is_some() || !uses.are_none()),
             is_locked: terms.is_locked,
             told: self.most_uses().max(uses.all()),
@@ -350,8 +355,8 @@ impl TokenSettings {
 
     /// The token with what is shown of them.
     pub(crate) fn show_in(self, token: dto::Token) -> dto::Token {
-        let Self { label, not_before, max_downloads, notify, transports, .. } = self;
-        dto::Token { label, not_before, max_downloads, notify, transports, ..token }
+        let Self { label, not_before, max_downloads, strict_uses, notify, transports, .. } = self;
+        dto::Token { label, not_before, max_downloads, strict_uses, notify, transports, ..token }
     }
 }
 
@@ -378,7 +383,7 @@ mod tests {
             label: Some("for Bob".parse().unwrap()),
             not_before: Some(time(5)),
             max_downloads: Some(3.try_into().unwrap()),
-            strict_uses: false,
+            strict_uses: true,
             notify: Some(Notify::First),
             transports: Some("relay,store".parse().unwrap()),
             allow: Some(Endpoints::ALL),
@@ -421,7 +426,7 @@ mod tests {
             expires_at: time(100),
             not_before: None,
             max_uses: Some(7),
-            strict_uses: false,
+            strict_uses: true,
             committed_uses: 4,
             leased_uses: 1,
             failed_attempts: 100,
@@ -437,6 +442,7 @@ mod tests {
                 label: terms().label,
                 not_before: None,
                 max_downloads: Some(7.try_into().unwrap()),
+                strict_uses: true,
                 notify: Some(Notify::First),
                 uses: Some(uses),
                 rotation: None,
