@@ -1,6 +1,7 @@
 //! Tokens: opaque contents for everybody who knows the id and passes the access rules.
 
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -163,11 +164,12 @@ pub(crate) async fn read(
     let caller = who.caller;
     // Most reads change nothing and need no lock. Passwords are checked under the lock only, because attempts that are checked
     // at the same time count.
-    let token = existing(core.store.get(&key(id)).await?)?;
+    let Looked { token, is_there } = Looked::at(core.store.get(&key(id)).await?)?;
     let is_allocated = is_allocated(core, caller, id).await?;
     let unlocked = attempt(core, &token, caller, is_allocated, None);
     let is_exempt = unlocked.is_exempt();
-    if (token.password.is_none() || is_exempt)
+    if is_there
+        && (token.password.is_none() || is_exempt)
         && purpose.changes_nothing(unlocked.judge(), token.is_counted && !is_exempt)
     {
         return to_wire(core, token).await;
@@ -225,10 +227,11 @@ pub(super) async fn judge<'a>(
     password: Option<&ByteText>,
 ) -> Result<Granted<'a>, Refusal> {
     let caller = who.caller;
-    let (transaction, token) = locked(core, id).await?;
+    let (transaction, Looked { token, is_there }) = looked_at(core, id).await?;
     let is_allocated = is_allocated(core, caller, id).await?;
     let attempt = attempt(core, &token, caller, is_allocated, password);
-    let (verdict, is_exempt) = (attempt.judge(), attempt.is_exempt());
+    let is_exempt = attempt.is_exempt();
+    let verdict = Some(attempt.judge()).filter(|_| is_there).unwrap_or(Verdict::Hide);
     if !is_exempt {
         check_guesses(core, who.guesser(), &token, verdict)?;
     }
@@ -249,6 +252,53 @@ pub(super) async fn locked<'a>(core: &'a Core, id: &TokenId) -> Result<(Transact
     transaction.lock_records(&[id.as_str()]).await?;
     let token = existing(transaction.get(&key(id)).await?)?;
     Ok((transaction, token))
+}
+
+/// The same for an attempt that must not tell by its time whether there is such a token.
+pub(super) async fn looked_at<'a>(core: &'a Core, id: &TokenId) -> Result<(Transaction<'a>, Looked), Refusal> {
+    let mut transaction = core.store.begin();
+    transaction.lock_records(&[id.as_str()]).await?;
+    let looked = Looked::at(transaction.get(&key(id)).await?)?;
+    Ok((transaction, looked))
+}
+
+/// A token, or one in the place of a token that is not there: an attempt on it takes the work of one on a token that is hidden.
+pub(super) struct Looked {
+    pub(super) token: TokenRecord,
+    /// Whether it is the one that was asked for. Otherwise it is refused, whatever it says.
+    pub(super) is_there: bool,
+}
+
+/// A revoked token of nobody, as it would be stored.
+static NOBODYS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let address = format!("did:e:localhost:dids:{}", "0".repeat(22));
+    let token = TokenRecord {
+        id: new_id(),
+        created_by: Some(address.parse().expect("an address has this form")),
+        created_by_device: Some(new_id()),
+        for_identity: None,
+        created_at: Timestamp::MIN,
+        expires_at: Timestamp::NEVER,
+        content: Some(Content::Inline(ByteText(vec![0; TYPICAL_CONTENT]))),
+        password: None,
+        failed_attempts: 0,
+        not_before: None,
+        revoked_at: Some(Timestamp::MIN),
+        is_counted: false,
+    };
+    table().encode(&token).expect("a record can be encoded")
+});
+
+/// Bytes of the sealed content of a token for a file.
+const TYPICAL_CONTENT: usize = 256;
+
+impl Looked {
+    fn at(token: Option<TokenRecord>) -> Result<Self, StoreError> {
+        match token {
+            Some(token) => Ok(Self { token, is_there: true }),
+            None => Ok(Self { token: table().decode(&NOBODYS)?, is_there: false }),
+        }
+    }
 }
 
 /// Refuses a password, right or wrong, from a sender who has tried too many wrong ones. Does not count it.
@@ -596,6 +646,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+    use crate::store::WORK;
 
     const RIGHT: &[u8] = b"right";
     const ANONYMOUS: Asking<'_> = Asking { caller: None, source: Source::Loopback };
@@ -623,6 +674,32 @@ mod tests {
         transaction.put(&key(&id), &token).unwrap();
         transaction.commit().await.unwrap();
         (core, id)
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_not_there_costs_the_reads_of_a_hidden_one_and_is_refused() {
+        let (core, hidden) = core_with_protected_token().await;
+        let mut transaction = core.store.begin();
+        let mut token = transaction.get(&key(&hidden)).await.unwrap().unwrap();
+        (token.password, token.revoked_at) = (None, Some(core.now()));
+        transaction.put(&key(&hidden), &token).unwrap();
+        transaction.commit().await.unwrap();
+        let claim = new_id();
+        for purpose in [Purpose::Read, Purpose::Look, Purpose::Claimed(&claim)] {
+            let mut costs = Vec::new();
+            for id in [&hidden, &new_id()] {
+                let _ = WORK.take();
+                let refusal = read(&core, ANONYMOUS, id, None, purpose).await.unwrap_err();
+                assert!(matches!(refusal, Refusal::NotFound(Record::Token)), "{refusal}");
+                let read = WORK.take();
+                assert!(token_uses::claim(&core, ANONYMOUS, (id, &claim), None).await.is_err());
+                let claimed = WORK.take();
+                assert!(token_uses::commit(&core, ANONYMOUS, id, &claim).await.is_err());
+                costs.push([read, claimed, WORK.take()]);
+            }
+            assert_eq!(costs[0], costs[1], "{purpose:?}");
+            assert!(costs[0].iter().all(|cost| cost.decoded > 0), "{costs:?}");
+        }
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use crate::dto::FileToken;
 use crate::listed;
 use crate::storage::access::{self, Presented};
 use crate::storage::records::FileEntry;
-use crate::storage::token::{self, Facts, TokenKey, TokenRecord};
+use crate::storage::token::{self, Facts, Named, TokenKey, TokenRecord};
 use crate::storage::{
     Action, Caller, ContentUse, Counting, FileTokenChange, FileTokenQueries, FileTokenRequest, PresentedToken, Search,
     StorageError, StorageId, StorageResult, TokenClaim, TokenClaimId, TokenRefusal, records,
@@ -71,9 +71,9 @@ pub(super) struct Examined {
 }
 
 impl TokenUse {
-    /// Whether the token helps. Takes the same work whether or not there is such a token.
+    /// Whether the token helps. Takes the same work whether or not there is such a token, see [`token::presented`].
     pub(super) fn examine(self, view: &View<'_>, used_as: ContentUse, now: Timestamp) -> Result<Examined, StoreError> {
-        let (found, secret_fits) = token::presented(view, &self.token)?;
+        let Named { token: found, secret_fits, uses } = token::presented(view, &self.token)?;
         let is_limited = found.as_ref().is_some_and(|token| token.terms.max_downloads.is_some());
         let counting = match self.counting {
             // A claim of another token is none of this one.
@@ -82,7 +82,6 @@ impl TokenUse {
             Counting::Once if !is_limited => Counting::Unclaimed,
             other => other,
         };
-        let uses = found.as_ref().map(|token| token::uses_of(view, token)).transpose()?.unwrap_or_default();
         let facts = Facts {
             terms: found.as_ref().map(|token| &token.terms),
             is_revoked: found.as_ref().is_some_and(|token| token.revoked_at.is_some()),

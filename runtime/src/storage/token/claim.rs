@@ -9,7 +9,7 @@ use transport::backbone::new_claim_id;
 use transport::wire::{ClaimId, Timestamp};
 
 use super::judge::{Facts, TokenRefusal, judge};
-use super::record::{self, TokenRecord};
+use super::record::{self, Named, TokenRecord};
 use super::secret::PresentedToken;
 use crate::core::Core;
 use crate::storage::id::is_id;
@@ -101,8 +101,7 @@ impl FromStr for TokenClaimId {
 pub(crate) async fn claim(core: &Core, presented: &PresentedToken) -> StorageResult<TokenClaim> {
     let now = core.clock.now();
     let lease = |view: &View<'_>| {
-        let (found, secret_fits) = record::presented(view, presented)?;
-        let mut uses = found.as_ref().map(|token| record::uses_of(view, token)).transpose()?.unwrap_or_default();
+        let Named { token: found, secret_fits, mut uses } = record::presented(view, presented)?;
         let facts = Facts {
             terms: found.as_ref().map(|token| &token.terms),
             is_revoked: found.as_ref().is_some_and(|token| token.revoked_at.is_some()),

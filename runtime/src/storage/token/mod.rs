@@ -35,7 +35,7 @@ pub(crate) use self::claim::{claim, commit, current, pay};
 pub use self::judge::TokenRefusal;
 pub(crate) use self::judge::{Facts, judge};
 pub(crate) use self::record::{
-    TOKENS, TokenRecord, access_of, add, at, find, of_bucket, of_file, presented, put, remove, remove_of_file,
+    Named, TOKENS, TokenRecord, access_of, add, at, find, of_bucket, of_file, presented, put, remove, remove_of_file,
     remove_unreadable, to_dto, uses_of,
 };
 pub(crate) use self::secret::TokenKey;

@@ -88,13 +88,46 @@ pub(crate) fn find(view: &View<'_>, id: &str) -> Result<Option<TokenRecord>> {
     Ok(bucket_at(view, token.bucket)?.map(|_| token))
 }
 
-/// The token that a secret names, and whether the secret is its. Computes and compares for unknown ones, too.
-pub(crate) fn presented(view: &View<'_>, presented: &PresentedToken) -> Result<(Option<TokenRecord>, bool)> {
+/// What a secret is worth that somebody presents.
+#[derive(Default)]
+pub(crate) struct Named {
+    /// The token that it names.
+    pub(crate) token: Option<TokenRecord>,
+    /// Whether it is the secret of that.
+    pub(crate) secret_fits: bool,
+    /// What was counted of that.
+    pub(crate) uses: Uses,
+}
+
+/// The token that a secret names. If there is none, another token is read and compared in its place, so that the time that it takes does not tell
+/// whether there is one, as long as the node has any.
+pub(crate) fn presented(view: &View<'_>, presented: &PresentedToken) -> Result<Named> {
     let key = TokenKey::stored(view)?;
-    let found = find(view, presented.id())?;
-    let fits = key.fits(presented, found.as_ref().map_or(0, |token| token.generation));
-    let is_right = fits && found.is_some();
-    Ok((found, is_right))
+    let id = id_or_next(view, presented.id())?;
+    let is_named = id.as_deref() == Some(presented.id());
+    let read = match id.map_or(Ok(None), |id| with_uses(view, &id)) {
+        Err(_) if !is_named => None,
+        read => read?,
+    };
+    let secret_fits = key.fits(presented, read.as_ref().map_or(0, |(token, _)| token.generation));
+    let named = read.filter(|_| is_named);
+    Ok(named.map_or_else(Named::default, |(token, uses)| Named { token: Some(token), secret_fits, uses }))
+}
+
+fn with_uses(view: &View<'_>, id: &str) -> Result<Option<(TokenRecord, Uses)>> {
+    let Some(token) = find(view, id)? else { return Ok(None) };
+    let uses = uses_of(view, &token)?;
+    Ok(Some((token, uses)))
+}
+
+/// This id if there is a token with it, else the next one of the ids, and behind the last one the first.
+fn id_or_next(view: &View<'_>, id: &str) -> Result<Option<String>> {
+    for from in [id, ""] {
+        if let Some(name) = view.value_names(TOKEN_ID, &format!("{TOKEN_ID}{from}"), 1)?.pop() {
+            return Ok(name.strip_prefix(TOKEN_ID).map(str::to_owned));
+        }
+    }
+    Ok(None)
 }
 
 /// What was counted of a token.

@@ -21,7 +21,7 @@ use crate::storage::{
     FileTokenRequest, NewBucketFile, Notify, PresentedToken, Search, StorageError, StorageResult, TokenClaimId,
     records,
 };
-use crate::store::{Batch, View, collection};
+use crate::store::{Batch, View, collection, work};
 use crate::sync::Synchronizer;
 
 const BUCKET: &str = "bucket";
@@ -446,6 +446,39 @@ async fn what_earlier_versions_counted_is_read_and_opens_nothing_any_more() {
         assert_eq!(counts(&world.now_of(&token)), (1, Some(1), FileTokenStatus::Active));
         assert_eq!(world.told(&token, Counting::Under(id)).await, Some(TokenRefusal::Exhausted));
         assert_eq!(world.told(&token, Counting::Once).await, None);
+    })))
+    .await;
+}
+
+#[tokio::test]
+async fn a_secret_of_no_token_costs_the_reads_of_a_wrong_one() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let mut tokens = Vec::new();
+        for _ in 0..3 {
+            let token = world.counted(2).await;
+            world.load(&token, Counting::Once).await.unwrap();
+            tokens.push(token);
+        }
+        world.storage.revoke_file_token(tokens[2].id.as_str()).await.unwrap();
+        // Nothing is left to be written behind the answers, so only the requests read.
+        access::flush(&world.node.core).await.unwrap();
+        let hash = tokens[1].secret.expose().rsplit_once('.').unwrap().1;
+        let unknown = ["0", "m", "zzzzzzzzzzzzzzzzzzzzzzzz"].map(|id| format!("{id}.{hash}"));
+        let wrong = format!("{}.{hash}", tokens[0].id);
+        let revoked = tokens[2].secret.expose().to_owned();
+        let mut costs = Vec::new();
+        for secret in [wrong, revoked, "none".to_owned()].into_iter().chain(unknown) {
+            let _ = work();
+            let told = refusal(world.ask(&secret, "f", ContentUse::View, Counting::Once));
+            let asked = work();
+            let claimed = refusal(world.storage.claim_file_token(&PresentedToken::read(&secret)).await);
+            assert_eq!((told, claimed), (Some(TokenRefusal::Invalid), Some(TokenRefusal::Invalid)), "{secret}");
+            costs.push((asked, work()));
+        }
+        assert!(costs[0].0.opened > 4 && costs[0].1.opened > 3, "{costs:?}");
+        assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
     })))
     .await;
 }
