@@ -35,7 +35,7 @@ pub(super) fn shape() -> Object {
         .optional(
             "maxDownloads",
             ValueRule::Number,
-            "How often it can be used: 1 to 1000000, without a limit if absent.",
+            "How often it can be used: 1 to 1000000, without a limit if absent. One that is set later counts the uses from before.",
         )
         .optional("allow", ValueRule::Texts, "Some of view, preview and download. Default: all.")
         .optional(

@@ -154,6 +154,7 @@ impl StorageFacade {
                 terms,
                 generation: 0,
                 revoked_at: None,
+                carried: 0,
             };
             token::add(view, &mut batch, &mut edit, &token)?;
             let key = TokenKey::stored_or_new(view, &mut batch)?;
@@ -226,7 +227,7 @@ impl StorageFacade {
         .await
     }
 
-    /// Changes what a token allows. Its secret stays the same. A new limit of uses counts those that were claimed before.
+    /// Changes what a token allows. Its secret stays the same. A new limit of uses counts those from before, too.
     ///
     /// # Errors
     /// [`StorageError::InvalidArgument`], [`StorageError::TokenNotFound`].
@@ -358,6 +359,9 @@ impl StorageFacade {
             let mut token = before.clone();
             change(&mut token)?;
             let mut batch = Batch::new();
+            if before.terms.max_downloads.is_none() && token.terms.max_downloads.is_some() {
+                token::carry(view, &mut batch, &mut token, &core.token_accesses)?;
+            }
             if token != before {
                 token.updated_at = now;
                 token::put(&mut batch, &token)?;

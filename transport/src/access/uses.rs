@@ -226,6 +226,11 @@ impl Uses {
         Ok(())
     }
 
+    /// Counts uses from before there was a limit, which nothing was promised for. It may be exceeded by them.
+    pub fn add_earlier(&mut self, uses: u64) {
+        self.count(u32::try_from(uses).unwrap_or(u32::MAX));
+    }
+
     /// Ends a use whose content was verified at the receiver: it counts. Again, it changes nothing.
     ///
     /// # Errors

@@ -53,6 +53,9 @@ pub(crate) struct TokenRecord {
     /// How often it was rotated. The secret is derived of it.
     pub(crate) generation: u64,
     pub(crate) revoked_at: Option<Timestamp>,
+    /// Uses from before it had a limit that this one counts, of those that are noted behind their answers ([`TokenAccess::uncounted`]).
+    #[serde(default)]
+    pub(crate) carried: u64,
 }
 
 fn numbered(prefix: &str, number: u64) -> String {
@@ -139,6 +142,33 @@ pub(crate) fn uses_of(view: &View<'_>, token: &TokenRecord) -> Result<Uses> {
 
 pub(crate) fn put_uses(batch: &mut Batch, token: &TokenRecord, uses: &Uses) -> Result<()> {
     batch.put_value(&numbered(USES, token.number), uses).map(drop)
+}
+
+/// Has the limit that a token gets count the uses from before it: those that were claimed are counted already.
+pub(crate) fn carry(
+    view: &View<'_>,
+    batch: &mut Batch,
+    token: &mut TokenRecord,
+    accesses: &TokenAccesses,
+) -> Result<()> {
+    let Some(access) = access(view, token.number, accesses)? else { return Ok(()) };
+    let earlier = access.uncounted.saturating_sub(token.carried);
+    if earlier > 0 {
+        let mut uses = uses_of(view, token)?;
+        uses.add_earlier(earlier);
+        put_uses(batch, token, &uses)?;
+        put_access(batch, token.number, &access)?;
+        token.carried = access.uncounted;
+    }
+    Ok(())
+}
+
+/// When a token was used last, be it on disk yet or not.
+fn access(view: &View<'_>, number: u64, accesses: &TokenAccesses) -> Result<Option<TokenAccess>> {
+    match accesses.pending(number) {
+        Some(access) => Ok(Some(access)),
+        None => access_of(view, number),
+    }
 }
 
 pub(crate) fn access_of(view: &View<'_>, number: u64) -> Result<Option<TokenAccess>> {
@@ -228,10 +258,7 @@ pub(crate) fn to_dto(
     now: Timestamp,
 ) -> Result<FileToken> {
     let uses = uses_of(view, token)?;
-    let access = match accesses.pending(token.number) {
-        Some(access) => Some(access),
-        None => access_of(view, token.number)?,
-    };
+    let access = access(view, token.number, accesses)?;
     let terms = token.terms.clone();
     Ok(FileToken {
         id: StorageId::stored(&token.id),
@@ -247,13 +274,18 @@ pub(crate) fn to_dto(
         not_before: terms.not_before,
         label: terms.label,
         max_downloads: terms.max_downloads.map(Into::into),
-        downloads: u64::from(uses.committed(now)) + access.map_or(0, |access| access.uncounted),
+        downloads: downloads(&uses, access, token.carried, now),
         remaining: uses.remaining(now),
         allow: terms.allow,
         notify: terms.notify,
         accessed_at: access.map(|access| access.at),
         revoked_at: token.revoked_at,
     })
+}
+
+fn downloads(uses: &Uses, access: Option<TokenAccess>, carried: u64, now: Timestamp) -> u64 {
+    let uncounted = access.map_or(0, |access| access.uncounted);
+    u64::from(uses.committed(now)).saturating_add(uncounted.saturating_sub(carried))
 }
 
 /// What is for ever comes first, then what a refusal says, see [`judge`](super::judge).
@@ -299,6 +331,7 @@ mod tests {
             terms,
             generation: 0,
             revoked_at: None,
+            carried: 0,
         };
         let mut uses = Uses::default();
         uses.set_limit(token.terms.max_downloads);

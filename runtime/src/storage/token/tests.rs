@@ -429,6 +429,33 @@ async fn a_claim_is_one_use_however_often_it_reads() {
 }
 
 #[tokio::test]
+async fn a_limit_that_is_set_later_counts_the_uses_from_before() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let token = world.token(FileTokenRequest::default()).await;
+        let limit = async |most: Option<u64>| {
+            let change = FileTokenChange { max_downloads: Change::To(most), ..FileTokenChange::default() };
+            counts(&world.storage.update_file_token(token.id.as_str(), change).await.unwrap())
+        };
+        for _ in 0..3 {
+            assert_eq!(world.told(&token, Counting::Unclaimed).await, None);
+        }
+        assert_eq!(limit(Some(3)).await, (3, Some(0), FileTokenStatus::Exhausted));
+        assert_eq!(world.told(&token, Counting::Once).await, Some(TokenRefusal::Exhausted));
+        access::flush(&world.node.core).await.unwrap();
+        assert_eq!(limit(Some(5)).await, (3, Some(2), FileTokenStatus::Active));
+        assert_eq!(world.told(&token, Counting::Once).await, None);
+        assert_eq!(limit(None).await, (4, None, FileTokenStatus::Active));
+        assert_eq!(world.told(&token, Counting::Unclaimed).await, None);
+        assert_eq!(limit(None).await, (5, None, FileTokenStatus::Active));
+        assert_eq!(limit(Some(10)).await, (5, Some(5), FileTokenStatus::Active));
+        assert_eq!(limit(Some(2)).await, (5, Some(0), FileTokenStatus::Exhausted));
+    })))
+    .await;
+}
+
+#[tokio::test]
 async fn what_earlier_versions_counted_is_read_and_opens_nothing_any_more() {
     let directory = tempfile::tempdir().unwrap();
     Box::pin(Holder::default().scope(Box::pin(async {
