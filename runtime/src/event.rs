@@ -25,7 +25,8 @@ pub enum Event {
     TokenCreated(Box<dto::Token>),
     /// A peer's token was loaded.
     PeerTokenLoaded(Box<dto::Token>),
-    /// The content of a file was served to a peer up to its last byte. Whether it has arrived only the peer knows.
+    /// All of the content of a file was sent to a peer, in one request or in several, since this node was started. Whether it has arrived only the peer
+    /// knows. A use of a token is told once; a peer that names no use is told of each time it was sent all.
     FileServed {
         /// The file.
         file: FileId,
@@ -33,7 +34,7 @@ pub enum Event {
         token: Option<TokenId>,
         /// The identity that the peer has proven.
         by: Option<Address>,
-        /// Bytes of ciphertext in this answer: fewer than the file has if the peer had some of them before.
+        /// Bytes of the content: the size of the file.
         bytes: u64,
     },
     /// The content of a file in a bucket is sent to somebody who presented a file token, and whose owner wanted to know

@@ -78,6 +78,7 @@ pub async fn remember_file_tokens(
                     terms: request.clone().check(now)?,
                     generation: 0,
                     revoked_at: None,
+                    carried: 0,
                 };
                 token::add(view, &mut batch, &mut edit, &token)?;
             }

@@ -2,10 +2,13 @@
 
 use std::ops::ControlFlow;
 
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, header};
 use listener::range::{self, Representation, Selection};
 use runtime::Timestamp;
-use runtime::facade::{BucketContent, ByToken, ContentRequest};
+use runtime::facade::{BucketContent, ByToken, ContentRequest, StorageFacade};
 use runtime::storage::{ContentUse, StorageError, TokenRefusal, inline_type};
 
 use super::presented::{secret, token_use};
@@ -20,6 +23,8 @@ use crate::rest::download::streamed;
 const KEPT_SECONDS: u64 = 45 * 24 * 60 * 60;
 /// What a use of a token has paid for is not had a second time from a cache.
 const NOT_KEPT: HeaderValue = HeaderValue::from_static("private, no-store");
+/// Bytes that are sent by a token before the node is asked again whether it still gives them: as many as a node sends to another one at once.
+const SENT_UNASKED: usize = 256 * 1024;
 /// Contents are no pages of ours: they may not act.
 const VIEW_POLICY: &str = "script-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'self'";
 
@@ -66,7 +71,11 @@ async fn send(
             let bytes = storage.read(&content, range).await?;
             // It is counted when there is something to send, and before any of it is sent.
             storage.use_token(&content, Some(first)).await?;
-            streamed(bytes, &mut headers)
+            let body = streamed(bytes, &mut headers);
+            match content.by_token.clone() {
+                Some(by) => while_given(storage, by, body),
+                None => body,
+            }
         }
     };
     let reply = Reply::stream(selection.status(), media(&content.file.mime_type), headers, body);
@@ -74,6 +83,21 @@ async fn send(
     let now = call.runtime().clock().now();
     let kept = kept(KEPT_SECONDS, content.by_token.as_ref(), now);
     Ok(embeddable(reply.with(header::CACHE_CONTROL, kept)))
+}
+
+/// The bytes, up to where the token by which they are had gives no more. They end with an error then, so that nobody takes them for the whole.
+fn while_given(storage: StorageFacade, by: ByToken, body: Body) -> Body {
+    let mut unasked = 0;
+    let ask = move |bytes: Result<Bytes, axum::Error>| {
+        let bytes = bytes?;
+        unasked += bytes.len();
+        if unasked > SENT_UNASKED {
+            storage.check_still_given(&by).map_err(axum::Error::new)?;
+            unasked = bytes.len();
+        }
+        Ok::<_, axum::Error>(bytes)
+    };
+    Body::from_stream(body.into_data_stream().map(ask))
 }
 
 /// The content that a request asks for, by permissions or by the token that it presents; or a page where a person uses the token first.

@@ -106,6 +106,7 @@ fn of_token(refusal: TokenRefusal) -> (StatusCode, &'static str) {
         TokenRefusal::Exhausted => (StatusCode::CONFLICT, "token_exhausted"),
         TokenRefusal::TooManyClaims => (StatusCode::CONFLICT, "token_too_many_claims"),
         TokenRefusal::ClaimRequired => (StatusCode::CONFLICT, "token_claim_required"),
+        TokenRefusal::UnknownClaim => (StatusCode::NOT_FOUND, "token_claim_not_found"),
         _ => (StatusCode::UNAUTHORIZED, "token_invalid"),
     }
 }

@@ -20,7 +20,7 @@ use crate::rest::qr_code;
 use crate::validation::{Object, ValueRule};
 
 /// What would restrict a token, and this node cannot hold. A token without the restriction that was asked for would be worse than none.
-const UNKNOWN_RESTRICTIONS: [&str; 4] = ["forIdentity", "passwordProtection", "transports", "receipts"];
+const UNKNOWN_RESTRICTIONS: [&str; 5] = ["forIdentity", "passwordProtection", "transports", "receipts", "strictUses"];
 /// By which protocol a proxy was asked.
 const FORWARDED_PROTOCOL: &str = "x-forwarded-proto";
 /// The node serves the content itself.
@@ -35,7 +35,7 @@ pub(super) fn shape() -> Object {
         .optional(
             "maxDownloads",
             ValueRule::Number,
-            "How often it can be used: 1 to 1000000, without a limit if absent.",
+            "How often it can be used: 1 to 1000000, without a limit if absent. One that is set later counts the uses from before.",
         )
         .optional("allow", ValueRule::Texts, "Some of view, preview and download. Default: all.")
         .optional(

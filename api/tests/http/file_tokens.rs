@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use api::{ApiConfig, ApiKey, ApiKeys};
 use axum::body::Body;
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use http::{Method, Request, StatusCode, header};
 use runtime::{Clock as _, Secret, Timestamp};
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use crate::appwrite::{BUCKETS, Client, FILE, query, refused, told};
 use crate::node::{Answer, KEY, TestNode, get};
@@ -162,6 +164,7 @@ async fn an_expiry_is_a_date_in_the_future_or_none_at_all() {
         (json!({"forIdentity": "did:e:example:dids:1"}), "forIdentity"),
         (json!({"passwordProtection": {}}), "passwordProtection"),
         (json!({"transports": ["direct"]}), "transports"),
+        (json!({"maxDownloads": 2, "strictUses": true}), "strictUses"),
         (json!({"receipts": "signed"}), "receipts"),
         (json!({"delivery": "e2e"}), "delivery"),
     ] {
@@ -397,6 +400,15 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     assert_eq!(told(&guest.ranged(&download, &[("x-claim", "x")]).await), refused(400, "general_argument_invalid"));
     let unknown = guest.json(Method::PUT, &commit.replace(id, &other_claim(id)), &json!({})).await;
     assert_eq!(told(&unknown), refused(404, "token_claim_not_found"));
+    // Nor does a claim that somebody has made up use anything, in a URL or in the header.
+    let made_up = other_claim(id);
+    for answer in [
+        guest.get(&format!("{download}&claim={made_up}")).await,
+        guest.ranged(&download, &[("x-claim", &made_up)]).await,
+    ] {
+        assert_eq!(told(&answer), refused(404, "token_claim_not_found"));
+    }
+    assert_eq!(client.current(&token).await["remaining"], 1);
 
     // The button claims a use and leads to the content.
     let body = format!("token={}&then=download", secret(&token));
@@ -423,7 +435,7 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     assert_eq!(guest.head(&format!("{download}&claim={id}")).await.status, StatusCode::OK);
     assert_eq!(guest.head(&format!("{download}&claim=x")).await.status, StatusCode::BAD_REQUEST);
     let unknown = guest.head(&format!("{download}&claim={}", other_claim(id))).await;
-    assert_eq!(unknown.status, StatusCode::CONFLICT);
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
     assert_eq!(client.get(&download).await.status, StatusCode::OK, "a key needs no token");
     assert_eq!(client.current(&token).await["status"], "exhausted");
 }
@@ -447,6 +459,51 @@ async fn the_url_of_a_use_is_worth_nothing_some_time_after_it_counts() {
     assert_eq!(told(&guest.get(&url).await), refused(409, "token_exhausted"));
     assert_eq!(guest.head(&url).await.status, StatusCode::CONFLICT);
     assert_eq!(client.current(&token).await["remaining"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_ends_with_its_token_and_goes_on_when_only_its_time_is_over() {
+    const BIG: &str = "/v1/storage/buckets/docs/files/big/download";
+    let (node, clock) = TestNode::with_clock().await;
+    let client = client(&node).await;
+    let content = vec![7; 2 << 20];
+    let parts: &[(&[u8], &[u8])] = &[(b"name=\"fileId\"", b"big"), (FILE, &content)];
+    assert_eq!(client.upload("docs", parts, &[]).await.status, StatusCode::CREATED);
+    let hour = Duration::from_secs(60 * 60);
+    let ends = [
+        Some((Method::POST, "/revoke", StatusCode::OK)),
+        Some((Method::POST, "/rotate", StatusCode::OK)),
+        Some((Method::DELETE, "", StatusCode::NO_CONTENT)),
+        None,
+    ];
+    for (number, end) in ends.iter().chain(&ends).enumerate() {
+        let max_downloads = if number < ends.len() { json!(1) } else { Value::Null };
+        let body = json!({"expire": clock.now().saturating_add(hour).to_string(), "maxDownloads": max_downloads});
+        let token = client.json(Method::POST, "/v1/tokens/buckets/docs/files/big", &body).await.json();
+        let request = Request::get(by(&token, BIG)).header("x-appwrite-project", "enlace").header("x-claim", "auto");
+        let request = request.header(header::HOST, "localhost").body(Body::empty()).unwrap();
+        let response = client.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let mut body = response.into_body().into_data_stream();
+        let first = body.next().await.unwrap().unwrap();
+        match end {
+            Some((method, action, status)) => {
+                let path = format!("{}{action}", path(&token));
+                assert_eq!(client.json(method.clone(), &path, &json!({})).await.status, *status);
+            }
+            None => clock.advance(2 * hour),
+        }
+        let mut sent = first.len();
+        let failed = loop {
+            match body.next().await {
+                Some(Ok(bytes)) => sent += bytes.len(),
+                Some(Err(_)) => break true,
+                None => break false,
+            }
+        };
+        assert_eq!(failed, end.is_some(), "{end:?}");
+        assert!(if failed { sent < content.len() / 2 } else { sent == content.len() }, "{end:?}: {sent} bytes");
+    }
 }
 
 /// Another claim of the same token.

@@ -92,8 +92,10 @@ async fn what_cannot_be_changed_is_refused() {
 async fn a_token_gets_settings_in_all_faces_and_shows_them_where_they_were_given() {
     let (node, _peer) = TestNode::pair().await;
     let router = node.router();
-    let settings =
-        json!({ "label": "for Bob", "maxDownloads": 2, "notify": "first", "notBefore": "2020-01-01T00:00:00.000Z" });
+    let settings = json!({
+        "label": "for Bob", "maxDownloads": 2, "strictUses": true, "notify": "first",
+        "notBefore": "2020-01-01T00:00:00.000Z",
+    });
     for face in ["/api/v2", "/api/core/v1", "/api/enlace/v1"] {
         let mut body = json!({ "content": {}, "expiresAt": FIRST });
         let plain =
@@ -107,6 +109,16 @@ async fn a_token_gets_settings_in_all_faces_and_shows_them_where_they_were_given
         let shown = send(&router, get(&format!("{face}/Tokens/{}", token["id"].as_str().unwrap()))).await.json();
         for (name, value) in settings.as_object().unwrap() {
             assert_eq!((&token[name], &shown["result"][name]), (value, value), "{face} {name}");
+        }
+        let listed = send(&router, get(&format!("{face}/Tokens/Own"))).await.json()["result"].take();
+        let listed = listed.as_array().unwrap().iter().find(|listed| listed["id"] == token["id"]).unwrap();
+        assert_eq!((&listed["strictUses"], &listed["maxDownloads"]), (&json!(true), &json!(2)));
+        if face == "/api/enlace/v1" {
+            let terms = send(&router, get(&format!("{face}/Tokens/{}/Terms", token["id"].as_str().unwrap()))).await;
+            assert_eq!(
+                (&terms.json()["result"]["strictUses"], &terms.json()["result"]["maxUses"]),
+                (&json!(true), &json!(2))
+            );
         }
         for (name, wrong) in [
             ("maxDownloads", json!(0)),

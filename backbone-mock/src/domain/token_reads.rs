@@ -6,7 +6,7 @@ use transport::wire::{ByteText, TokenId};
 
 use super::token_ledger::TokenLedger;
 use super::token_uses::{self, Purpose};
-use super::tokens::{Asking, TokenRecord, allocation_key, check_password_length, existing, key, locked, to_wire};
+use super::tokens::{Asking, Looked, TokenRecord, allocation_key, check_password_length, key, looked_at, to_wire};
 use super::{Caller, Record, Refusal, Rule};
 use crate::caller::Sender;
 use crate::core::Core;
@@ -26,11 +26,12 @@ pub(crate) async fn read(
     let caller = who.caller;
     // Most reads change nothing and need no lock. Passwords are checked under the lock only, because attempts that are checked
     // at the same time count.
-    let token = existing(core.store.get(&key(id)).await?)?;
+    let Looked { token, is_there } = Looked::at(core.store.get(&key(id)).await?)?;
     let is_allocated = is_allocated(core, caller, id).await?;
     let unlocked = attempt(core, &token, caller, is_allocated, None);
     let is_exempt = unlocked.is_exempt();
-    if (token.password.is_none() || is_exempt)
+    if is_there
+        && (token.password.is_none() || is_exempt)
         && purpose.changes_nothing(unlocked.judge(), token.is_counted && !is_exempt)
     {
         return to_wire(core, token).await;
@@ -88,10 +89,11 @@ pub(super) async fn judge<'a>(
     password: Option<&ByteText>,
 ) -> Result<Granted<'a>, Refusal> {
     let caller = who.caller;
-    let (transaction, token) = locked(core, id).await?;
+    let (transaction, Looked { token, is_there }) = looked_at(core, id).await?;
     let is_allocated = is_allocated(core, caller, id).await?;
     let attempt = attempt(core, &token, caller, is_allocated, password);
-    let (verdict, is_exempt) = (attempt.judge(), attempt.is_exempt());
+    let is_exempt = attempt.is_exempt();
+    let verdict = Some(attempt.judge()).filter(|_| is_there).unwrap_or(Verdict::Hide);
     if !is_exempt {
         check_guesses(core, who.guesser(), &token, verdict)?;
     }
@@ -175,6 +177,7 @@ mod tests {
     use crate::config::Config;
     use crate::secrets::new_id;
     use crate::store::Content;
+    use crate::store::WORK;
 
     const RIGHT: &[u8] = b"right";
     const ANONYMOUS: Asking<'_> = Asking { caller: None, source: Source::Loopback };
@@ -202,6 +205,32 @@ mod tests {
         transaction.put(&key(&id), &token).unwrap();
         transaction.commit().await.unwrap();
         (core, id)
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_not_there_costs_the_reads_of_a_hidden_one_and_is_refused() {
+        let (core, hidden) = core_with_protected_token().await;
+        let mut transaction = core.store.begin();
+        let mut token = transaction.get(&key(&hidden)).await.unwrap().unwrap();
+        (token.password, token.revoked_at) = (None, Some(core.now()));
+        transaction.put(&key(&hidden), &token).unwrap();
+        transaction.commit().await.unwrap();
+        let claim = new_id();
+        for purpose in [Purpose::Read, Purpose::Look, Purpose::Claimed(&claim)] {
+            let mut costs = Vec::new();
+            for id in [&hidden, &new_id()] {
+                let _ = WORK.take();
+                let refusal = read(&core, ANONYMOUS, id, None, purpose).await.unwrap_err();
+                assert!(matches!(refusal, Refusal::NotFound(Record::Token)), "{refusal}");
+                let read = WORK.take();
+                assert!(token_uses::claim(&core, ANONYMOUS, (id, &claim), None).await.is_err());
+                let claimed = WORK.take();
+                assert!(token_uses::commit(&core, ANONYMOUS, id, &claim).await.is_err());
+                costs.push([read, claimed, WORK.take()]);
+            }
+            assert_eq!(costs[0], costs[1], "{purpose:?}");
+            assert!(costs[0].iter().all(|cost| cost.decoded > 0), "{costs:?}");
+        }
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use transport::wire::backbone::token_terms::Claim;
 use transport::wire::{ByteText, ClaimId, Timestamp, TokenId};
 
 use super::token_reads::{self, Granted};
-use super::tokens::{self, Asking, TokenRecord};
+use super::tokens::{self, Asking, Looked, TokenRecord};
 use super::{Record, Refusal, token_ledger};
 use crate::core::Core;
 use crate::error::StoreError;
@@ -151,8 +151,8 @@ async fn end(
     end: impl FnOnce(&mut Uses, Timestamp) -> Result<(), UnknownClaim>,
 ) -> Result<(), Refusal> {
     token_reads::admit(core, who, None)?;
-    let (mut transaction, token) = tokens::locked(core, id).await?;
-    if token_reads::attempt(core, &token, who.caller, false, None).is_withheld() {
+    let (mut transaction, Looked { token, is_there }) = tokens::looked_at(core, id).await?;
+    if token_reads::attempt(core, &token, who.caller, false, None).is_withheld() || !is_there {
         return Err(not_found());
     }
     let mut record = load(&mut transaction, id).await?;

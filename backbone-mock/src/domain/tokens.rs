@@ -1,6 +1,7 @@
 //! Tokens: opaque contents for everybody who knows the id and passes the access rules.
 
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -157,6 +158,53 @@ pub(super) async fn locked<'a>(core: &'a Core, id: &TokenId) -> Result<(Transact
     transaction.lock_records(&[id.as_str()]).await?;
     let token = existing(transaction.get(&key(id)).await?)?;
     Ok((transaction, token))
+}
+
+/// The same for an attempt that must not tell by its time whether there is such a token.
+pub(super) async fn looked_at<'a>(core: &'a Core, id: &TokenId) -> Result<(Transaction<'a>, Looked), Refusal> {
+    let mut transaction = core.store.begin();
+    transaction.lock_records(&[id.as_str()]).await?;
+    let looked = Looked::at(transaction.get(&key(id)).await?)?;
+    Ok((transaction, looked))
+}
+
+/// A token, or one in the place of a token that is not there: an attempt on it takes the work of one on a token that is hidden.
+pub(super) struct Looked {
+    pub(super) token: TokenRecord,
+    /// Whether it is the one that was asked for. Otherwise it is refused, whatever it says.
+    pub(super) is_there: bool,
+}
+
+/// A revoked token of nobody, as it would be stored.
+static NOBODYS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let address = format!("did:e:localhost:dids:{}", "0".repeat(22));
+    let token = TokenRecord {
+        id: new_id(),
+        created_by: Some(address.parse().expect("an address has this form")),
+        created_by_device: Some(new_id()),
+        for_identity: None,
+        created_at: Timestamp::MIN,
+        expires_at: Timestamp::NEVER,
+        content: Some(Content::Inline(ByteText(vec![0; TYPICAL_CONTENT]))),
+        password: None,
+        failed_attempts: 0,
+        not_before: None,
+        revoked_at: Some(Timestamp::MIN),
+        is_counted: false,
+    };
+    table().encode(&token).expect("a record can be encoded")
+});
+
+/// Bytes of the sealed content of a token for a file.
+const TYPICAL_CONTENT: usize = 256;
+
+impl Looked {
+    pub(super) fn at(token: Option<TokenRecord>) -> Result<Self, StoreError> {
+        match token {
+            Some(token) => Ok(Self { token, is_there: true }),
+            None => Ok(Self { token: table().decode(&NOBODYS)?, is_there: false }),
+        }
+    }
 }
 
 /// The tokens among `ids` that the caller created or has loaded before. The size of a request limits their number.

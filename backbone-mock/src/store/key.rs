@@ -110,13 +110,15 @@ impl<R> Clone for Key<R> {
 }
 
 impl<R: DeserializeOwned> Key<R> {
-    pub(super) fn decode(&self, bytes: &[u8]) -> Result<R, StoreError> {
+    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<R, StoreError> {
+        #[cfg(test)]
+        super::WORK.with_borrow_mut(|work| work.decoded += 1);
         ciborium::from_reader(bytes).map_err(|error| Undecodable::error(self.table, &error))
     }
 }
 
 impl<R: Serialize> Key<R> {
-    pub(super) fn encode(&self, record: &R) -> Result<Vec<u8>, StoreError> {
+    pub(crate) fn encode(&self, record: &R) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::new();
         ciborium::into_writer(record, &mut bytes).map_err(|error| StoreError::Failed(error.into()))?;
         Ok(bytes)

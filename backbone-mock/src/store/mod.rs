@@ -80,6 +80,21 @@ pub(crate) struct Entry<R> {
     pub(crate) record: R,
 }
 
+/// What a thread has read, for tests of what a request costs.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Records that were asked for.
+    pub(crate) read: usize,
+    /// Records that were decoded.
+    pub(crate) decoded: usize,
+}
+
+#[cfg(test)]
+thread_local! {
+    pub(crate) static WORK: std::cell::RefCell<Work> = const { std::cell::RefCell::new(Work { read: 0, decoded: 0 }) };
+}
+
 impl Store {
     /// A store on an implementation. Returns the key of the server too. Removes what interrupted uploads left behind.
     pub(crate) async fn on(backend: Backend) -> Result<(Self, ServerKey), StoreError> {
@@ -147,11 +162,15 @@ impl Store {
 
     /// Reads one record.
     pub(crate) async fn get<R: DeserializeOwned>(&self, key: &Key<R>) -> Result<Option<R>, StoreError> {
+        #[cfg(test)]
+        WORK.with_borrow_mut(|work| work.read += 1);
         self.records.get(key.bytes()).await?.map(|bytes| key.decode(&bytes)).transpose()
     }
 
     /// Whether there is a record.
     pub(crate) async fn contains<R>(&self, key: &Key<R>) -> Result<bool, StoreError> {
+        #[cfg(test)]
+        WORK.with_borrow_mut(|work| work.read += 1);
         self.records.contains(key.bytes()).await
     }
 

@@ -30,7 +30,7 @@ enum Notice {
     /// It was used: what counts does not tell whether the file has arrived.
     #[serde(rename_all = "camelCase")]
     Used { token: TokenId, uses: u32, max_downloads: Option<u32> },
-    /// This node has sent it to its last byte.
+    /// This node has sent all of it to a receiver.
     Sent { token: TokenId, by: Option<String>, bytes: u64 },
     /// Nobody else can load it; what was begun is waited for.
     Ending { token: TokenId, status: TokenStatus },

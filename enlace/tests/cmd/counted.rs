@@ -1,10 +1,15 @@
 //! References that can be used so many times.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use backbone_mock::fault::{Fault, Faults, Matching};
 use backbone_mock::{Backbone, OAuthClient};
 use serde_json::{Value, json};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Ended, Sandbox, bytes, files_below};
+
+const MIB: usize = 1 << 20;
 
 #[test]
 fn a_receiver_of_a_used_up_reference_is_told_so_and_whoever_has_it_may_fetch_it_again() {
@@ -37,18 +42,62 @@ fn share_says_when_the_file_is_fetched_and_ends_with_the_last_use() {
     assert!(told.contains(&used) && told.last() == Some(&end), "{ended:?}");
 }
 
+/// What `share --notify` has told of this kind.
+fn told(ended: &Ended, event: &str) -> Vec<Value> {
+    let told = ended.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    told.filter(|told| told["event"] == event).collect()
+}
+
+const DIRECTLY: [&str; 6] =
+    ["--peer-listen", "/ip4/127.0.0.1/tcp/0", "--direct-only", "--notify", "--max-downloads", "1"];
+
 #[test]
 fn share_without_a_backbone_says_when_the_file_is_loaded_and_ends_with_the_last_use() {
+    for content in [b"hello".to_vec(), bytes(3 * MIB + 5)] {
+        let sandbox = Sandbox::with_peers();
+        let file = sandbox.file("a.bin", &content);
+        let shared = sandbox.share(&file, &DIRECTLY);
+        let token = shared.text("/token/id").to_owned();
+        let received = sandbox.receive(shared.text("/reference"), &["--output", "b.bin"]).json();
+        assert_eq!(received["path"], json!("lan"));
+        let ended = shared.ended();
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert_eq!((told(&ended, "used").len(), told(&ended, "end").len()), (1, 1), "{ended:?}");
+        let [sent] = &told(&ended, "sent")[..] else { panic!("{ended:?}") };
+        assert_eq!((&sent["token"], &sent["bytes"]), (&json!(token), &json!(content.len())), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_receiver_that_is_killed_was_not_sent_the_file_until_it_has_gone_on() {
     let sandbox = Sandbox::with_peers();
-    let file = sandbox.file("a.txt", "hello");
-    let listen = ["--peer-listen", "/ip4/127.0.0.1/tcp/0"];
-    let options = [&listen[..], &["--direct-only", "--max-downloads", "1", "--notify"]].concat();
-    let shared = sandbox.share(&file, &options);
-    sandbox.receive(shared.text("/reference"), &["--output", "b.txt"]).json();
-    let ended = shared.ended();
-    assert_eq!(ended.code, 0, "{ended:?}");
-    for event in ["used", "sent", "end"] {
-        assert!(ended.stderr.contains(&format!("{{\"event\":\"{event}\"")), "{event}: {ended:?}");
+    let file = sandbox.file("a.bin", "");
+    // Large enough that the receiver does not have it before it is looked at.
+    const SIZE: u64 = 256 << 20;
+    std::fs::File::options().write(true).open(&file).unwrap().set_len(SIZE).unwrap();
+    std::fs::create_dir(sandbox.path("out")).unwrap();
+    for goes_on in [false, true] {
+        let shared = sandbox.share(&file, &DIRECTLY);
+        let reference = shared.text("/reference").to_owned();
+        let args = ["receive", &reference, "--data-dir", "receiver", "--json", "--output", "out"];
+        let mut receiver = sandbox.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let started = Instant::now();
+        while !files_below(&sandbox.path("out")).iter().any(|partial| partial.metadata().unwrap().len() > MIB as u64) {
+            assert!(started.elapsed() < Duration::from_secs(60), "nothing arrived");
+            std::thread::sleep(Duration::from_millis(5)); // another process is awaited, no clock can be injected there
+        }
+        receiver.kill().unwrap();
+        receiver.wait().unwrap();
+        assert!(!sandbox.path("out/a.bin").exists(), "killed too late");
+        if goes_on {
+            let received = sandbox.receive(&reference, &["--output", "out"]).json();
+            assert!(received["resumed"].as_u64() > Some(0), "{received}");
+            let sent = told(&shared.ended(), "sent");
+            assert_eq!(sent.iter().map(|sent| &sent["bytes"]).collect::<Vec<_>>(), [&json!(SIZE)]);
+        } else {
+            assert_eq!(told(&shared.stop(), "sent"), [] as [Value; 0]);
+            files_below(&sandbox.path("out")).iter().for_each(|partial| std::fs::remove_file(partial).unwrap());
+        }
     }
 }
 

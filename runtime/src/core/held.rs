@@ -8,6 +8,7 @@ use transport::wire::TokenId;
 use super::KeyedLocks;
 use super::guesses::Guesses;
 use super::leases::Leases;
+use super::transfers::Transfers;
 use crate::config::PeerConfig;
 
 /// What the holding of tokens needs beside the store.
@@ -22,6 +23,8 @@ pub(crate) struct Held {
     pub(crate) guesses: Guesses,
     /// Uses that the backbone has allocated for peers.
     pub(crate) leases: Leases,
+    /// What of contents was sent to peers.
+    pub(crate) transfers: Transfers,
     /// How nodes of tests that have no network say that they can be reached.
     #[cfg(test)]
     reachable: std::sync::OnceLock<Reachable>,
@@ -37,6 +40,7 @@ impl Held {
             changing: KeyedLocks::default(),
             rotating: KeyedLocks::default(),
             leases: Leases::default(),
+            transfers: Transfers::default(),
             guesses: Guesses::new(peers.map_or(WRONG_PASSWORDS, |peers| peers.limits.wrong_passwords)),
             #[cfg(test)]
             reachable: std::sync::OnceLock::new(),

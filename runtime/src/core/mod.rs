@@ -14,6 +14,7 @@ mod leases;
 mod locks;
 mod stand_ins;
 mod token_accesses;
+mod transfers;
 mod verified_chunks;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub(crate) use self::locks::{KeyGuard, KeyedLocks};
 #[cfg(test)]
 pub(crate) use self::stand_ins::TELL_INTERVAL;
 pub(crate) use self::token_accesses::{TokenAccess, TokenAccesses};
+pub(crate) use self::transfers::{Receiver, Transfer};
 use self::verified_chunks::VerifiedChunks;
 use crate::clock::Clock;
 use crate::code::ErrorCode;

@@ -59,6 +59,9 @@ pub struct Token {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>))]
     pub max_downloads: Option<MaxDownloads>,
+    /// Whether a use counts as soon as it is begun, for own ones with a limit, as far as this device knows; false if absent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict_uses: bool,
     /// Of which uses this identity is told, on this device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,

@@ -65,6 +65,9 @@ pub struct TokenTerms {
     /// How often it can be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_uses: Option<u32>,
+    /// Whether a use counts as soon as it is begun, so that it is never given back; false if absent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict_uses: bool,
     /// Uses that count for ever. Of a token without limit those under claims only.
     pub committed_uses: u32,
     /// Uses that are open.
@@ -89,6 +92,7 @@ impl TokenTerms {
             revoked_at: terms.revoked_at,
             not_before: terms.not_before,
             max_uses: terms.max_uses,
+            strict_uses: terms.strict_uses,
             committed_uses: terms.committed_uses,
             leased_uses: terms.leased_uses,
             failed_attempts: terms.failed_attempts,

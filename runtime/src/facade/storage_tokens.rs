@@ -13,7 +13,7 @@ use crate::dto::FileToken;
 use crate::listed;
 use crate::storage::access::{self, Presented};
 use crate::storage::records::FileEntry;
-use crate::storage::token::{self, Facts, TokenKey, TokenRecord};
+use crate::storage::token::{self, Facts, Named, TokenKey, TokenRecord};
 use crate::storage::{
     Action, Caller, ContentUse, Counting, FileTokenChange, FileTokenQueries, FileTokenRequest, PresentedToken, Search,
     StorageError, StorageId, StorageResult, TokenClaim, TokenClaimId, TokenRefusal, records,
@@ -71,9 +71,9 @@ pub(super) struct Examined {
 }
 
 impl TokenUse {
-    /// Whether the token helps. Takes the same work whether or not there is such a token.
+    /// Whether the token helps. Takes the same work whether or not there is such a token, see [`token::presented`].
     pub(super) fn examine(self, view: &View<'_>, used_as: ContentUse, now: Timestamp) -> Result<Examined, StoreError> {
-        let (found, secret_fits) = token::presented(view, &self.token)?;
+        let Named { token: found, secret_fits, uses } = token::presented(view, &self.token)?;
         let is_limited = found.as_ref().is_some_and(|token| token.terms.max_downloads.is_some());
         let counting = match self.counting {
             // A claim of another token is none of this one.
@@ -82,7 +82,6 @@ impl TokenUse {
             Counting::Once if !is_limited => Counting::Unclaimed,
             other => other,
         };
-        let uses = found.as_ref().map(|token| token::uses_of(view, token)).transpose()?.unwrap_or_default();
         let facts = Facts {
             terms: found.as_ref().map(|token| &token.terms),
             is_revoked: found.as_ref().is_some_and(|token| token.revoked_at.is_some()),
@@ -155,6 +154,7 @@ impl StorageFacade {
                 terms,
                 generation: 0,
                 revoked_at: None,
+                carried: 0,
             };
             token::add(view, &mut batch, &mut edit, &token)?;
             let key = TokenKey::stored_or_new(view, &mut batch)?;
@@ -227,7 +227,7 @@ impl StorageFacade {
         .await
     }
 
-    /// Changes what a token allows. Its secret stays the same. A new limit of uses counts those that were claimed before.
+    /// Changes what a token allows. Its secret stays the same. A new limit of uses counts those from before, too.
     ///
     /// # Errors
     /// [`StorageError::InvalidArgument`], [`StorageError::TokenNotFound`].
@@ -328,6 +328,15 @@ impl StorageFacade {
         Ok(token::note_use(&self.node.core, &by.token, by.used_as, uncounted.into(), is_first || uncounted)?)
     }
 
+    /// Whether somebody who has begun to get a content by a token gets more of it: not if the token was revoked, deleted or given another secret since.
+    /// One whose time is over meanwhile still gives it. To be asked again and again while a content is sent: it costs one read of the store.
+    ///
+    /// # Errors
+    /// [`StorageError::Token`] if not. Then no more must be sent.
+    pub fn check_still_given(&self, by: &ByToken) -> StorageResult<()> {
+        token::current(&self.node.core.store.view(), &by.token).map(drop)
+    }
+
     /// A file whose tokens the caller may list.
     fn file_with_tokens(&self, caller: Caller, bucket: &str, file: &str) -> StorageResult<FileEntry> {
         let view = self.node.core.store.view();
@@ -350,6 +359,9 @@ impl StorageFacade {
             let mut token = before.clone();
             change(&mut token)?;
             let mut batch = Batch::new();
+            if before.terms.max_downloads.is_none() && token.terms.max_downloads.is_some() {
+                token::carry(view, &mut batch, &mut token, &core.token_accesses)?;
+            }
             if token != before {
                 token.updated_at = now;
                 token::put(&mut batch, &token)?;

@@ -91,6 +91,14 @@ impl Ciphertext {
         }
     }
 
+    /// Where among them the content is, sealed: a blob also has a header and the hashes that verify it.
+    pub(crate) fn content(&self) -> Range<u64> {
+        match &self.0 {
+            Form::Blob(blob) => HEADER_LENGTH as u64..blob.layout.tree().start,
+            Form::Body(_) => 0..self.length(),
+        }
+    }
+
     /// Exactly these bytes. Cancel-safe, and may be called again after an error.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::elsewhere::is_limited_elsewhere;
 use super::ledger::Granted;
 use super::{ledger, record};
 use crate::Error;
-use crate::core::Core;
+use crate::core::{Core, Receiver, Transfer};
 use crate::event::Event;
 use crate::file::{self, Bodies, Ciphertext, Elsewhere, FileRecord, Unopened};
 use crate::logging::short;
@@ -75,8 +75,13 @@ impl Holder for NodeHolder {
             FileTarget::Token(token) => Some(token.clone()),
             FileTarget::File(_) => None,
         };
-        let (by, via) = (caller.address().cloned(), caller.via());
-        let content = ServedContent { core, ciphertext, file: id.clone(), token, by, via, bytes: 0, is_at_end: false };
+        let receiver = match caller.claim() {
+            Some(claim) => Receiver::Claim(claim.clone()),
+            None => Receiver::Caller(reader(&caller)),
+        };
+        let transfer = Transfer { file: id.clone(), token, receiver };
+        let (by, via, size) = (caller.address().cloned(), caller.via(), record.filesize);
+        let content = ServedContent { core, ciphertext, transfer, by, via, size, read: 0..0 };
         Ok(HeldContent { file: id, format, length, content })
     }
 
@@ -158,48 +163,45 @@ fn refusal(id: &FileId, error: &Error) -> Refusal {
 pub(crate) struct ServedContent {
     core: Arc<Core>,
     ciphertext: Ciphertext,
-    file: FileId,
-    token: Option<TokenId>,
+    transfer: Transfer,
     by: Option<Address>,
     via: Option<Via>,
-    /// Bytes that were read.
-    bytes: u64,
-    /// Whether the last byte of the file was read.
-    is_at_end: bool,
+    /// Bytes of the content.
+    size: u64,
+    /// What was read last.
+    read: Range<u64>,
 }
 
 impl Content for ServedContent {
     async fn read(&mut self, range: Range<u64>) -> Result<Bytes, Refusal> {
-        let end = range.end;
         self.check_still_given()?;
-        let bytes = self.ciphertext.read(range).await.map_err(|error| {
-            debug!(%error, file = short(&self.file), "a file cannot be read any more for a peer");
+        let bytes = self.ciphertext.read(range.clone()).await.map_err(|error| {
+            debug!(%error, file = short(&self.transfer.file), "a file cannot be read any more for a peer");
             Refusal::Unavailable
         })?;
-        self.bytes += bytes.len() as u64;
-        self.is_at_end = end == self.ciphertext.length();
+        self.read = range;
         Ok(bytes)
+    }
+
+    fn was_sent(&mut self) {
+        let Self { core, ciphertext, transfer, by, size, read, .. } = self;
+        if core.held.transfers.were_sent(transfer, &ciphertext.content(), read) {
+            let Transfer { file, token, .. } = transfer.clone();
+            core.events.publish(Event::FileServed { file, token, by: by.clone(), bytes: *size });
+        }
     }
 }
 
 impl ServedContent {
     /// What is revoked, or not given by this path any more, ends in the middle of a transfer, too.
     fn check_still_given(&self) -> Result<(), Refusal> {
-        let is_ended = match &self.token {
-            Some(token) => ledger::is_ended(&self.core, token, &self.file, self.via)
-                .map_err(|error| refusal(&self.file, &error.into()))?,
-            None => is_withheld(&self.core, &self.file, self.by.as_ref(), self.via)?,
+        let Transfer { file, token, .. } = &self.transfer;
+        let is_ended = match token {
+            Some(token) => {
+                ledger::is_ended(&self.core, token, file, self.via).map_err(|error| refusal(file, &error.into()))?
+            }
+            None => is_withheld(&self.core, file, self.by.as_ref(), self.via)?,
         };
         if is_ended { Err(Refusal::NotFound) } else { Ok(()) }
-    }
-}
-
-/// Nothing is read before what came before it is written, so here it has been handed to the connection.
-impl Drop for ServedContent {
-    fn drop(&mut self) {
-        if self.is_at_end {
-            let (file, token, by) = (self.file.clone(), self.token.clone(), self.by.clone());
-            self.core.events.publish(Event::FileServed { file, token, by, bytes: self.bytes });
-        }
     }
 }

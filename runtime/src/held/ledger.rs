@@ -17,7 +17,7 @@ use crate::delivery::{self, Delivery as _, Failure, Sources};
 use crate::dto::TokenTransports;
 use crate::event::Event;
 use crate::logging::short;
-use crate::store::{Batch, Store, StoreError, View};
+use crate::store::{Batch, Store, StoreError, View, collection};
 use crate::token::{Ending, Revocation, TokenSettings};
 
 /// A token that a caller may load.
@@ -154,12 +154,19 @@ fn recorded(core: &Core, id: &TokenId) -> Result<Option<Recorded>, Error> {
     if HeldToken::stored(&view, id)?.is_some() { Ok(None) } else { recorded::find(core, &view, id) }
 }
 
-/// Whether this device has revoked the token, or gives it by this path no more, or leaves it to another one by now. Each piece of a content that is sent by it asks this.
+/// Whether this device has revoked the token, or it was deleted, or this device gives it by this path no more, or leaves it to another one by now. Each piece of a
+/// content that is sent by it asks this. A token whose time is over meanwhile is still given to whoever has begun.
 pub(super) fn is_ended(core: &Core, id: &TokenId, file: &FileId, via: Option<Via>) -> Result<bool, StoreError> {
     let view = core.store.view();
     Ok(Revocation::stored(&view, id)?.is_some()
+        || is_deleted(&view, id)?
         || is_withheld(&view, file, Some(id), via)?
         || recorded::is_left_to_other_device(core, &view, id)?)
+}
+
+/// Whether nothing is known of the token any more. One that made room for others is still among the tokens of the identity.
+fn is_deleted(view: &View<'_>, id: &TokenId) -> Result<bool, StoreError> {
+    Ok(!HeldToken::is_held(view, id)? && view.record(collection::TOKENS, id.as_str())?.is_none())
 }
 
 /// The paths by which a token that is held is given; none if that is all.

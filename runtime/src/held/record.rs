@@ -168,6 +168,12 @@ impl HeldToken {
         self.is_counted.then_some(if self.is_direct { Allocator::Node } else { Allocator::Backbone })
     }
 
+    /// Whether there is a token with this id, which is not read.
+    pub(super) fn is_held(view: &View<'_>, id: &TokenId) -> Result<bool> {
+        let name = format!("{TOKEN}{id}");
+        Ok(!view.value_names(&name, &name, 1)?.is_empty())
+    }
+
     /// The token with this id.
     pub(crate) fn stored(view: &View<'_>, id: &TokenId) -> Result<Option<Self>> {
         let stored: Option<Stored<Self>> = view.value(&format!("{TOKEN}{id}"))?;

@@ -62,6 +62,8 @@ pub(crate) struct Row {
     pub(crate) leased: u32,
     /// Uses that no limit counts.
     pub(crate) uncounted: u64,
+    /// How many of these are among the committed ones, because a limit that was set later counts them.
+    pub(crate) carried: u64,
     /// When something of the row changes although nothing is stored.
     pub(crate) changes_at: Option<Timestamp>,
     pub(crate) accessed_at: Option<Timestamp>,
@@ -104,7 +106,7 @@ impl Row {
 
     /// How often it was used.
     fn downloads(&self) -> u64 {
-        self.committed.saturating_add(self.uncounted)
+        self.committed.saturating_add(self.uncounted.saturating_sub(self.carried))
     }
 
     /// Tokens on files in buckets are valid up to the last millisecond.
@@ -345,6 +347,8 @@ mod tests {
         assert_eq!((last.status(at(20)), last.status(at(21))), (TokenStatus::Active, TokenStatus::Expired));
         let uncounted = Row { max_downloads: Some(1), uncounted: 5, ..last };
         assert_eq!((uncounted.downloads(), uncounted.remaining()), (5, Some(1)));
+        let carried = Row { committed: 5, carried: 5, uncounted: 6, ..uncounted };
+        assert_eq!((carried.downloads(), carried.remaining()), (6, Some(0)));
     }
 
     #[test]

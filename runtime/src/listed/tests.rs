@@ -26,6 +26,7 @@ pub(super) fn row(number: u64) -> Row {
         committed: 0,
         leased: 0,
         uncounted: 0,
+        carried: 0,
         changes_at: None,
         accessed_at: None,
         for_identity: None,

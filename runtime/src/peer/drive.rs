@@ -140,7 +140,8 @@ pub(crate) async fn answer<C: Content>(
                 if bytes.len() as u64 != length {
                     return Err(PeerError::Refused(Refusal::Unavailable));
                 }
-                hand_over(&mut stream, &bytes, deadline).await
+                let sent = hand_over(&mut stream, &bytes, deadline).await;
+                sent.map(|()| content.was_sent())
             }
         };
         piece?;

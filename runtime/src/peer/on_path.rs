@@ -39,6 +39,10 @@ impl<C: Content, V: Fn() -> Via + Send> Content for OnPath<C, V> {
         // Reading takes time.
         if (self.via)() == self.granted { Ok(bytes) } else { Err(Refusal::Unavailable) }
     }
+
+    fn was_sent(&mut self) {
+        self.content.was_sent();
+    }
 }
 
 #[cfg(test)]

@@ -81,6 +81,8 @@ pub(crate) use self::sealing::StoreSecret;
 pub use self::vault::LOCK_FILE;
 pub(crate) use self::vault::StoreKeySource;
 pub(crate) use self::view::View;
+#[cfg(test)]
+pub(crate) use self::view::work;
 pub(crate) use self::walk::{Record, Walk};
 pub(crate) use self::watch::{MAX_NAMES, Name, Touched, Watch, Watched};
 

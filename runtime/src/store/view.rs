@@ -10,6 +10,27 @@ use super::{Record, Result, Store, key, projection, sealing};
 /// Records that are read at a time from batches that are not flushed.
 const PAGE: usize = 256;
 
+/// What a thread has read, for tests of what a request costs.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Values that were asked for.
+    pub(crate) asked: usize,
+    /// Values that were there, and were opened.
+    pub(crate) opened: usize,
+}
+
+#[cfg(test)]
+thread_local! {
+    static WORK: std::cell::RefCell<Work> = const { std::cell::RefCell::new(Work { asked: 0, opened: 0 }) };
+}
+
+/// What this thread has read since this was asked last.
+#[cfg(test)]
+pub(crate) fn work() -> Work {
+    WORK.take()
+}
+
 /// The store as it is on disk, or as the batches before the next one leave it.
 pub(crate) struct View<'a> {
     store: &'a Store,
@@ -123,10 +144,14 @@ impl<'a> View<'a> {
 
     /// Opens the value of a key.
     pub(super) fn read(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        #[cfg(test)]
+        WORK.with_borrow_mut(|work| work.asked += 1);
         let sealed = match self.latest {
             Some(latest) => latest.get(key)?,
             None => self.store.disk.get(key)?,
         };
+        #[cfg(test)]
+        WORK.with_borrow_mut(|work| work.opened += usize::from(sealed.is_some()));
         sealed.map(|sealed| self.store.sealing.open(key, &sealed)).transpose()
     }
 

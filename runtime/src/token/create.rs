@@ -43,17 +43,17 @@ pub(crate) struct Replaced {
     pub(crate) used: u32,
 }
 
-/// Refuses terms that nobody could enforce, and a limit or a beginning if the backbone does not.
+/// Refuses terms that nobody could enforce, a limit or a beginning if the backbone does not, and to tell of uses if the backbone does not tell of them.
 ///
 /// # Errors
 /// [`Error::InvalidPropertyValue`], [`Error::NotSupported`], and the backbone's errors.
-async fn check_enforced(core: &Core, terms: &NewTerms) -> Result<()> {
-    // A backbone that need not enforce anything is not asked.
-    let services = match terms.are_enforced() {
+async fn check_terms(core: &Core, terms: &NewTerms) -> Result<()> {
+    // A backbone on which nothing depends is not asked.
+    let services = match terms.depend_on_backbone() {
         true => core.account.token_services().await?,
         false => None,
     };
-    terms.check_enforced(&services.into())
+    terms.check(&services.into())
 }
 
 /// # Errors
@@ -74,7 +74,7 @@ impl NewToken {
     /// could enforce, and [`Error::NotSupported`] for those that the backbone does not; the backbone's errors, and those of the store.
     pub(crate) async fn create(self, core: &Core) -> Result<dto::Token> {
         check_beginning(self.terms.not_before, self.expires_at)?;
-        check_enforced(core, &self.terms).await?;
+        check_terms(core, &self.terms).await?;
         let secret_key = SecretKey::generate();
         let password = self.password.map(NewPassword::protect);
         let (transports, content) = (self.terms.paths(), JsonText::from(self.content.value()));
@@ -103,7 +103,7 @@ impl NewToken {
             token: request,
             not_before: self.terms.not_before,
             max_uses: self.terms.max_downloads.map(MaxDownloads::get),
-            strict_uses: self.terms.strict_uses && self.terms.max_downloads.is_some(),
+            strict_uses: self.terms.are_strict(),
         };
         let created = delivery::of(core).create_token(&request).await?;
         let record = TokenRecord {

@@ -98,6 +98,7 @@ impl TokenRecord {
             label: None,
             not_before: None,
             max_downloads: None,
+            strict_uses: false,
             notify: None,
             transports: None,
         }

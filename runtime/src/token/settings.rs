@@ -62,25 +62,22 @@ impl NewTerms {
     }
 
     /// Refuses what a backbone that offers this cannot enforce or tell, and what nobody could enforce: for callers that upload a file for the
-    /// token first. Without terms that [depend on the backbone](Self::depend_on_backbone) it does not matter what that offers.
+    /// token first, too. Without terms that [depend on the backbone](Self::depend_on_backbone) it does not matter what that offers.
     ///
     /// # Errors
     /// [`Error::InvalidPropertyValue`] and [`Error::NotSupported`].
     pub fn check(&self, services: &TokenServices) -> Result<(), Error> {
-        self.check_enforced(services)?;
-        match self.depend_on_backbone() && !services.terms {
-            true => Err(Error::NotSupported(NOT_TOLD.to_owned())),
-            false => Ok(()),
+        self.check_at_backbone()?;
+        if services.terms || !self.depend_on_backbone() {
+            return Ok(());
         }
+        let missing = if self.are_enforced() { NO_TERMS } else { NO_NOTICES };
+        Err(Error::NotSupported(missing.to_owned()))
     }
 
-    /// The same for what it cannot enforce only.
-    pub(crate) fn check_enforced(&self, services: &TokenServices) -> Result<(), Error> {
-        self.check_at_backbone()?;
-        match self.are_enforced() && !services.terms {
-            true => Err(Error::NotSupported(NO_TERMS.to_owned())),
-            false => Ok(()),
-        }
+    /// Whether a use counts as soon as it is begun: that says something of a limit only.
+    pub(crate) fn are_strict(&self) -> bool {
+        self.strict_uses && self.max_downloads.is_some()
     }
 
     /// The paths by which others may load it.
@@ -117,6 +114,8 @@ impl NewTerms {
 
 const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor from when on; leave out 'maxDownloads' and 'notBefore', or \
                         use a backbone that has terms of tokens.";
+const NO_NOTICES: &str =
+    "The backbone does not tell how a token was used; leave out 'notify', or use a backbone that has terms of tokens.";
 /// What is said of a backbone that does not tell uses.
 pub(crate) const NOT_TOLD: &str = "The backbone does not tell how a token was used.";
 const NO_PEERS: &str = "'transports' must contain direct or relay, because no backbone has a file that is shared without one; add one of them, \
@@ -157,6 +156,9 @@ pub(crate) struct TokenSettings {
     pub(crate) not_before: Option<Timestamp>,
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_downloads: Option<MaxDownloads>,
+    /// Of tokens that an earlier version made it is known once their terms were asked for.
+    #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) strict_uses: bool,
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub(crate) notify: Option<Notify>,
     /// None before they were asked for.
@@ -250,6 +252,7 @@ impl TokenSettings {
             label: terms.label.clone().filter(|label| !label.is_empty()),
             not_before: terms.not_before,
             max_downloads: terms.max_downloads,
+            strict_uses: terms.are_strict(),
             notify: terms.notify,
             transports: terms.transports.filter(|transports| *transports != TokenTransports::ALL),
             ..Self::default()
@@ -289,6 +292,7 @@ impl TokenSettings {
         let refreshed = Self {
             not_before: terms.not_before,
             max_downloads: terms.max_uses.and_then(|most| u64::from(most).try_into().ok()),
+            strict_uses: terms.strict_uses,
             uses: known.or(Some(uses)).filter(|uses| self.uses.is_some() || !uses.are_none()),
             is_locked: terms.is_locked,
             told: self.most_uses().max(uses.all()),
@@ -351,8 +355,8 @@ impl TokenSettings {
 
     /// The token with what is shown of them.
     pub(crate) fn show_in(self, token: dto::Token) -> dto::Token {
-        let Self { label, not_before, max_downloads, notify, transports, .. } = self;
-        dto::Token { label, not_before, max_downloads, notify, transports, ..token }
+        let Self { label, not_before, max_downloads, strict_uses, notify, transports, .. } = self;
+        dto::Token { label, not_before, max_downloads, strict_uses, notify, transports, ..token }
     }
 }
 
@@ -379,7 +383,7 @@ mod tests {
             label: Some("for Bob".parse().unwrap()),
             not_before: Some(time(5)),
             max_downloads: Some(3.try_into().unwrap()),
-            strict_uses: false,
+            strict_uses: true,
             notify: Some(Notify::First),
             transports: Some("relay,store".parse().unwrap()),
             allow: Some(Endpoints::ALL),
@@ -422,7 +426,7 @@ mod tests {
             expires_at: time(100),
             not_before: None,
             max_uses: Some(7),
-            strict_uses: false,
+            strict_uses: true,
             committed_uses: 4,
             leased_uses: 1,
             failed_attempts: 100,
@@ -438,6 +442,7 @@ mod tests {
                 label: terms().label,
                 not_before: None,
                 max_downloads: Some(7.try_into().unwrap()),
+                strict_uses: true,
                 notify: Some(Notify::First),
                 uses: Some(uses),
                 rotation: None,
@@ -567,7 +572,6 @@ mod tests {
                 None => assert_eq!(refused, None),
             }
         }
-        assert!(told.check_enforced(&none).is_ok(), "a token is made all the same");
     }
 
     #[test]

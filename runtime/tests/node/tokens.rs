@@ -539,6 +539,11 @@ async fn what_a_backbone_cannot_enforce_is_refused_before_a_token_is_made() {
     assert!(alice.tokens().tokens(Ownership::Own, &[]).unwrap().collect().await.unwrap().is_empty());
     let mut noted = counted(&world, 1);
     noted.terms.max_downloads = None;
+    let refusal = alice.tokens().create_own_token(noted.clone()).await.unwrap_err();
+    assert_eq!(refusal.code(), "error.runtime.notSupported");
+    assert!(refusal.to_string().contains("leave out 'notify'"), "{refusal}");
+    assert!(alice.tokens().tokens(Ownership::Own, &[]).unwrap().collect().await.unwrap().is_empty());
+    noted.terms.notify = Some(Notify::None);
     assert!(alice.tokens().create_own_token(noted).await.unwrap().label.is_some(), "a label needs no backbone");
 }
 

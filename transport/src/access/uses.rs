@@ -177,6 +177,13 @@ impl Uses {
         }
     }
 
+    /// Whether a claim was made here, and is neither given back nor over nor forgotten: it is leased, or counts.
+    #[must_use]
+    pub fn knows(&self, id: &ClaimId, now: Timestamp) -> bool {
+        let is_open = |Open(ends_at, sent): &Open| *sent || *ends_at > now;
+        self.get(id).is_some_and(|Remembered(_, lease, _)| lease.as_ref().is_none_or(is_open))
+    }
+
     /// Leases a use, or renews its lease if content was sent under it. Under a lease without content nothing is held for longer by
     /// asking again. One that counts already stays as it is, and may be used again.
     ///
@@ -217,6 +224,11 @@ impl Uses {
         }
         self.count(1);
         Ok(())
+    }
+
+    /// Counts uses from before there was a limit, which nothing was promised for. It may be exceeded by them.
+    pub fn add_earlier(&mut self, uses: u64) {
+        self.count(u32::try_from(uses).unwrap_or(u32::MAX));
     }
 
     /// Ends a use whose content was verified at the receiver: it counts. Again, it changes nothing.

@@ -151,6 +151,9 @@ pub struct HeldContent<C> {
 pub trait Content: Send {
     /// Exactly these bytes, which are within the content and at most [`PIECE_LENGTH`](super::PIECE_LENGTH).
     fn read(&mut self, range: Range<u64>) -> impl Future<Output = Result<bytes::Bytes, Refusal>> + Send;
+
+    /// What was read last has been handed to the connection. Whether it has arrived only the other side knows.
+    fn was_sent(&mut self) {}
 }
 
 /// A file, or the token that shares it.

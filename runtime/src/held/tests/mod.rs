@@ -7,6 +7,7 @@ mod locked;
 mod other_devices;
 mod paths;
 mod reading;
+mod served;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

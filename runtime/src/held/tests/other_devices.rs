@@ -119,6 +119,25 @@ async fn a_revoked_token_is_given_to_nobody_else_also_after_a_restart_and_ends_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_token_ends_transfers_and_one_whose_time_is_over_does_not() {
+    World::run(async |world| {
+        let reader = channel_to(Some(&memory::new_account(world.clock.now())), world.clock.now());
+        for is_ephemeral in [false, true] {
+            let file = world.upload(plain(2 * PIECE_LENGTH as usize), ContentFormat::V2).await;
+            let expires_at = in_hours(world, 1);
+            let terms = CreateTokenForFile { expires_at, ephemeral: is_ephemeral, ..CreateTokenForFile::default() };
+            let token = world.share(&file, terms).await;
+            let mut transfer = world.content(FileTarget::Token(token.id.clone()), &reader).await.unwrap();
+            world.clock.advance(2 * HOUR);
+            transfer.content.read(0..PIECE_LENGTH).await.unwrap();
+            remove_object(&world.node.core, collection::TOKENS, token.id.as_str()).await.unwrap();
+            assert_eq!(transfer.content.read(0..1).await, Err(Refusal::NotFound));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_follows_the_expiry_that_another_device_has_set() {
     World::run(async |world| {
         let [early, late] = [(); 2].map(|()| memory::new_account(world.clock.now()));

@@ -2,7 +2,6 @@
 
 use transport::crypto::hash::Sha512Hash;
 use transport::peer::Format;
-use transport::wire::Address;
 
 use super::*;
 use crate::file::MAX_BODIES;
@@ -271,30 +270,6 @@ async fn a_whole_body_that_is_not_that_of_its_file_is_neither_served_nor_kept() 
             world.node.core.store.commit(batch).await.unwrap();
             assert_eq!(world.content(target.clone(), &stranger).await.err(), outcome);
         }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_content_that_was_served_to_its_end_is_told() {
-    World::run(async |world| {
-        let file = world.upload(plain(600_000), ContentFormat::V2).await;
-        let token = world.share(&file, CreateTokenForFile::default()).await;
-        let account = memory::new_account(world.clock.now());
-        let reader: Address = account.identity.address.clone();
-        let channel = channel_to(Some(&account), world.clock.now());
-        let mut events = world.node.core.events.subscribe();
-        let mut held = world.content(FileTarget::Token(token.id.clone()), &channel).await.unwrap();
-        held.content.read(0..1000).await.unwrap();
-        drop(held);
-        assert!(events.try_recv().is_err(), "not to its end");
-        let mut held = world.content(FileTarget::Token(token.id.clone()), &channel).await.unwrap();
-        let read = read_from(&mut held, 500_000).await.unwrap().len() as u64;
-        drop(held);
-        let Event::FileServed { file: served, token: by_token, by, bytes } = events.try_recv().unwrap() else {
-            panic!()
-        };
-        assert_eq!((served, by_token, by, bytes), (file.id, Some(token.id), Some(reader), read));
     })
     .await;
 }

@@ -4,12 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use transport::access::{LEASE, NoUseLeft, Uses};
+use transport::access::{LEASE, Uses};
 use transport::backbone::new_claim_id;
 use transport::wire::{ClaimId, Timestamp};
 
 use super::judge::{Facts, TokenRefusal, judge};
-use super::record::{self, TokenRecord};
+use super::record::{self, Named, TokenRecord};
 use super::secret::PresentedToken;
 use crate::core::Core;
 use crate::storage::id::is_id;
@@ -101,8 +101,7 @@ impl FromStr for TokenClaimId {
 pub(crate) async fn claim(core: &Core, presented: &PresentedToken) -> StorageResult<TokenClaim> {
     let now = core.clock.now();
     let lease = |view: &View<'_>| {
-        let (found, secret_fits) = record::presented(view, presented)?;
-        let mut uses = found.as_ref().map(|token| record::uses_of(view, token)).transpose()?.unwrap_or_default();
+        let Named { token: found, secret_fits, mut uses } = record::presented(view, presented)?;
         let facts = Facts {
             terms: found.as_ref().map(|token| &token.terms),
             is_revoked: found.as_ref().is_some_and(|token| token.revoked_at.is_some()),
@@ -139,7 +138,9 @@ pub(crate) async fn claim(core: &Core, presented: &PresentedToken) -> StorageRes
 /// What a refusal stores, which is nothing. One that follows from uses waits until these are on disk, because they could be lost.
 fn refused<T>(refusal: TokenRefusal) -> StorageResult<(Batch, Result<T, TokenRefusal>)> {
     match refusal {
-        TokenRefusal::Exhausted | TokenRefusal::TooManyClaims => Ok((Batch::new(), Err(refusal))),
+        TokenRefusal::Exhausted | TokenRefusal::TooManyClaims | TokenRefusal::UnknownClaim => {
+            Ok((Batch::new(), Err(refusal)))
+        }
         other => Err(other.into()),
     }
 }
@@ -159,10 +160,15 @@ pub(crate) async fn commit(core: &Core, claim: &TokenClaimId) -> StorageResult<(
     core.store.change(end).await
 }
 
-/// Whether a claim has counted for so long ([`READABLE_FOR`]) that nothing is had under it any more.
-pub(crate) fn is_over(uses: &Uses, claim: &TokenClaimId, now: Timestamp) -> bool {
+/// Whether content can be had under a claim of a token with a limit. An id that nobody was given uses nothing: it may stand in a URL, and whatever looks
+/// at that must not use up the token. Nor is anything had under a claim that has counted for [`READABLE_FOR`].
+pub(crate) fn check_claim(uses: &Uses, claim: &TokenClaimId, now: Timestamp) -> Result<(), TokenRefusal> {
+    if !uses.knows(claim.claim(), now) {
+        return Err(TokenRefusal::UnknownClaim);
+    }
     let since = uses.counts_since(claim.claim(), now);
-    since.is_some_and(|since| since.saturating_add(READABLE_FOR) <= now)
+    let is_over = since.is_some_and(|since| since.saturating_add(READABLE_FOR) <= now);
+    if is_over { Err(TokenRefusal::Exhausted) } else { Ok(()) }
 }
 
 /// Reserves the use that a request for content is, unless nothing has to be counted durably. It is on disk when this returns. Says whether
@@ -175,22 +181,23 @@ pub(crate) async fn pay(core: &Core, token: &TokenRecord, counting: &Counting) -
             Some(_) => Err(TokenRefusal::ClaimRequired.into()),
             None => Ok(false),
         },
-        Counting::Once => reserve(core, token, |uses, now| uses.take(now).map(|()| true)).await,
+        Counting::Once => reserve(core, token, |uses, now| Ok(uses.take(now).map(|()| true)?)).await,
         Counting::Under(claim) => reserve(core, token, |uses, now| use_under(uses, claim, now)).await,
     }
 }
 
 /// A request under a claim. Says whether it is the first one.
-fn use_under(uses: &mut Uses, claim: &TokenClaimId, now: Timestamp) -> Result<bool, NoUseLeft> {
-    if uses.limit().is_some() && is_over(uses, claim, now) {
-        return Err(NoUseLeft::Exhausted);
+fn use_under(uses: &mut Uses, claim: &TokenClaimId, now: Timestamp) -> Result<bool, TokenRefusal> {
+    if uses.limit().is_some() {
+        check_claim(uses, claim, now)?;
     }
     let is_first = !uses.was_read(claim.claim());
-    uses.read(claim.claim(), now).map(|_| is_first)
+    let _ = uses.read(claim.claim(), now)?;
+    Ok(is_first)
 }
 
-/// The token as it is stored, unless its secret was replaced or it was revoked meanwhile.
-fn current(view: &View<'_>, token: &TokenRecord) -> StorageResult<TokenRecord> {
+/// The token as it is stored, unless its secret was replaced, or it was revoked or deleted meanwhile.
+pub(crate) fn current(view: &View<'_>, token: &TokenRecord) -> StorageResult<TokenRecord> {
     let is_same = |stored: &TokenRecord| stored.generation == token.generation && stored.revoked_at.is_none();
     Ok(record::at(view, token.number)?.filter(is_same).ok_or(TokenRefusal::Invalid)?)
 }
@@ -199,7 +206,7 @@ fn current(view: &View<'_>, token: &TokenRecord) -> StorageResult<TokenRecord> {
 async fn reserve(
     core: &Core,
     token: &TokenRecord,
-    count: impl FnOnce(&mut Uses, Timestamp) -> Result<bool, NoUseLeft>,
+    count: impl FnOnce(&mut Uses, Timestamp) -> Result<bool, TokenRefusal>,
 ) -> StorageResult<bool> {
     let now = core.clock.now();
     let reserve = |view: &View<'_>| {
@@ -207,7 +214,7 @@ async fn reserve(
         let mut uses = record::uses_of(view, &token)?;
         let is_first = match count(&mut uses, now) {
             Ok(is_first) => is_first,
-            Err(none_left) => return refused(none_left.into()),
+            Err(refusal) => return refused(refusal),
         };
         let mut batch = Batch::new();
         record::put_uses(&mut batch, &token, &uses)?;

@@ -3,7 +3,7 @@
 use transport::access::{NoUseLeft, Uses};
 use transport::wire::Timestamp;
 
-use super::claim::{Counting, is_over};
+use super::claim::{Counting, check_claim};
 use super::terms::Terms;
 use crate::storage::ContentUse;
 
@@ -35,6 +35,9 @@ pub enum TokenRefusal {
         "The uses of the file token are counted. Claim one by POST /v1/tokens/claims and send its id as X-Claim, or send X-Claim: auto."
     )]
     ClaimRequired,
+    /// Its uses are counted, and the claim is not one of them: nobody has leased it, or its lease was over before content was sent.
+    #[error("There is no such claim of the file token, or its lease is over. Claim a use by POST /v1/tokens/claims.")]
+    UnknownClaim,
 }
 
 /// What is known of a token that was presented, and what for.
@@ -70,11 +73,7 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Result<(), TokenRefusal> {
 /// Whether a use is left. What is counted is decided again when it is stored.
 fn judge_use(facts: &Facts<'_>) -> Result<(), TokenRefusal> {
     if let Counting::Under(claim) = facts.counting {
-        if is_over(facts.uses, claim, facts.now) {
-            return Err(TokenRefusal::Exhausted);
-        }
-        let mut after = facts.uses.clone();
-        return after.claim(claim.claim(), facts.now).map(drop).map_err(TokenRefusal::from);
+        return check_claim(facts.uses, claim, facts.now);
     }
     match (facts.uses.remaining(facts.now), facts.counting) {
         (Some(0), _) => Err(TokenRefusal::Exhausted),
@@ -96,6 +95,8 @@ impl From<NoUseLeft> for TokenRefusal {
 mod tests {
     use std::num::NonZeroU32;
     use std::time::Duration;
+
+    use transport::access::LEASE;
 
     use super::super::claim::{READABLE_FOR, TokenClaimId};
     use super::super::terms::{Endpoints, Notify};
@@ -168,14 +169,20 @@ mod tests {
         let terms = terms(1);
         let endless = Terms { expire: None, ..terms.clone() };
         let mut uses = Uses::new(terms.max_downloads, false);
-        let [own, other] = [(); 2].map(|()| Counting::Under(TokenClaimId::new("a")));
-        let all = [&Counting::Unclaimed, &Counting::Nothing, &Counting::Once, &own, &other];
+        let [own, unknown] = [(); 2].map(|()| Counting::Under(TokenClaimId::new("a")));
+        let all = [&Counting::Unclaimed, &Counting::Nothing, &Counting::Once, &own, &unknown];
         let told_all = |uses: &Uses| all.map(|counting| judge(&facts(Some(&terms), uses, counting)));
         let refused = Err(TokenRefusal::Exhausted);
-        assert_eq!(told_all(&uses), [Err(TokenRefusal::ClaimRequired), Ok(()), Ok(()), Ok(()), Ok(())]);
+        let required = Err(TokenRefusal::ClaimRequired);
+        let not_claimed = Err(TokenRefusal::UnknownClaim);
+        assert_eq!(told_all(&uses), [required, Ok(()), Ok(()), not_claimed, not_claimed]);
         let Counting::Under(claim) = &own else { unreachable!() };
+        let _ = uses.claim(claim.claim(), now()).unwrap();
+        assert_eq!(told_all(&uses), [refused, refused, refused, Ok(()), not_claimed]);
+        let lapsed = Facts { now: now().saturating_add(LEASE), ..facts(Some(&endless), &uses, &own) };
+        assert_eq!(judge(&lapsed), not_claimed, "no content was sent");
         let _ = uses.read(claim.claim(), now()).unwrap();
-        assert_eq!(told_all(&uses), [refused, refused, refused, Ok(()), refused]);
+        assert_eq!(told_all(&uses), [refused, refused, refused, Ok(()), not_claimed]);
         // Its owner goes on with it for a time after it has begun to count.
         uses.commit(claim.claim(), now()).unwrap();
         let later =

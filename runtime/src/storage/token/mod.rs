@@ -9,8 +9,11 @@
 //!   this node that nothing else uses ([`PresentedToken`]). It stays the same until it is rotated, whatever else changes.
 //! - Whether a secret opens something is decided by the pure function [`judge`]. Unknown, revoked and wrong ones are the same refusal.
 //! - Uses are counted by [`transport::access::Uses`]: each of them is on disk before the first byte that it pays for leaves. At most
-//!   [`Terms::max_downloads`](FileTokenRequest::max_downloads) are ever leased or counted, in any order of requests and kills.
+//!   [`Terms::max_downloads`](FileTokenRequest::max_downloads) are ever leased or counted, in any order of requests and kills. A limit that is set
+//!   later counts the uses from before; answers that are on their way then may be missing.
 //! - Under a claim that counts content can be had for [`READABLE_FOR`] more, and then no longer.
+//! - What was begun ends when the token is revoked, deleted or given another secret, and goes on when its time is over, as between
+//!   nodes (`held`).
 //! - When a token was used last is written behind the answer, [`ACCESS_DELAY`] later, and when the node stops. A try that fails is
 //!   repeated, more and more rarely, up to once a minute. Whoever reads the token sees it at once.
 //! - Tokens of a file and of the node are bounded ([`MAX_TOKENS_OF_FILE`], [`MAX_TOKENS`]). Those that are expired or revoked are removed
@@ -29,12 +32,12 @@ use std::time::Duration;
 
 pub(crate) use self::access::{flush, note_use, sweep};
 pub use self::claim::{Counting, READABLE_FOR, TokenClaim, TokenClaimId};
-pub(crate) use self::claim::{claim, commit, pay};
+pub(crate) use self::claim::{claim, commit, current, pay};
 pub use self::judge::TokenRefusal;
 pub(crate) use self::judge::{Facts, judge};
 pub(crate) use self::record::{
-    TOKENS, TokenRecord, access_of, add, at, find, of_bucket, of_file, presented, put, remove, remove_of_file,
-    remove_unreadable, to_dto, uses_of,
+    Named, TOKENS, TokenRecord, access_of, add, at, carry, find, of_bucket, of_file, presented, put, remove,
+    remove_of_file, remove_unreadable, to_dto, uses_of,
 };
 pub(crate) use self::secret::TokenKey;
 pub use self::secret::{MAX_SECRET, PresentedToken};

@@ -53,6 +53,9 @@ pub(crate) struct TokenRecord {
     /// How often it was rotated. The secret is derived of it.
     pub(crate) generation: u64,
     pub(crate) revoked_at: Option<Timestamp>,
+    /// Uses from before it had a limit that this one counts, of those that are noted behind their answers ([`TokenAccess::uncounted`]).
+    #[serde(default)]
+    pub(crate) carried: u64,
 }
 
 fn numbered(prefix: &str, number: u64) -> String {
@@ -88,13 +91,46 @@ pub(crate) fn find(view: &View<'_>, id: &str) -> Result<Option<TokenRecord>> {
     Ok(bucket_at(view, token.bucket)?.map(|_| token))
 }
 
-/// The token that a secret names, and whether the secret is its. Computes and compares for unknown ones, too.
-pub(crate) fn presented(view: &View<'_>, presented: &PresentedToken) -> Result<(Option<TokenRecord>, bool)> {
+/// What a secret is worth that somebody presents.
+#[derive(Default)]
+pub(crate) struct Named {
+    /// The token that it names.
+    pub(crate) token: Option<TokenRecord>,
+    /// Whether it is the secret of that.
+    pub(crate) secret_fits: bool,
+    /// What was counted of that.
+    pub(crate) uses: Uses,
+}
+
+/// The token that a secret names. If there is none, another token is read and compared in its place, so that the time that it takes does not tell
+/// whether there is one, as long as the node has any.
+pub(crate) fn presented(view: &View<'_>, presented: &PresentedToken) -> Result<Named> {
     let key = TokenKey::stored(view)?;
-    let found = find(view, presented.id())?;
-    let fits = key.fits(presented, found.as_ref().map_or(0, |token| token.generation));
-    let is_right = fits && found.is_some();
-    Ok((found, is_right))
+    let id = id_or_next(view, presented.id())?;
+    let is_named = id.as_deref() == Some(presented.id());
+    let read = match id.map_or(Ok(None), |id| with_uses(view, &id)) {
+        Err(_) if !is_named => None,
+        read => read?,
+    };
+    let secret_fits = key.fits(presented, read.as_ref().map_or(0, |(token, _)| token.generation));
+    let named = read.filter(|_| is_named);
+    Ok(named.map_or_else(Named::default, |(token, uses)| Named { token: Some(token), secret_fits, uses }))
+}
+
+fn with_uses(view: &View<'_>, id: &str) -> Result<Option<(TokenRecord, Uses)>> {
+    let Some(token) = find(view, id)? else { return Ok(None) };
+    let uses = uses_of(view, &token)?;
+    Ok(Some((token, uses)))
+}
+
+/// This id if there is a token with it, else the next one of the ids, and behind the last one the first.
+fn id_or_next(view: &View<'_>, id: &str) -> Result<Option<String>> {
+    for from in [id, ""] {
+        if let Some(name) = view.value_names(TOKEN_ID, &format!("{TOKEN_ID}{from}"), 1)?.pop() {
+            return Ok(name.strip_prefix(TOKEN_ID).map(str::to_owned));
+        }
+    }
+    Ok(None)
 }
 
 /// What was counted of a token.
@@ -106,6 +142,33 @@ pub(crate) fn uses_of(view: &View<'_>, token: &TokenRecord) -> Result<Uses> {
 
 pub(crate) fn put_uses(batch: &mut Batch, token: &TokenRecord, uses: &Uses) -> Result<()> {
     batch.put_value(&numbered(USES, token.number), uses).map(drop)
+}
+
+/// Has the limit that a token gets count the uses from before it: those that were claimed are counted already.
+pub(crate) fn carry(
+    view: &View<'_>,
+    batch: &mut Batch,
+    token: &mut TokenRecord,
+    accesses: &TokenAccesses,
+) -> Result<()> {
+    let Some(access) = access(view, token.number, accesses)? else { return Ok(()) };
+    let earlier = access.uncounted.saturating_sub(token.carried);
+    if earlier > 0 {
+        let mut uses = uses_of(view, token)?;
+        uses.add_earlier(earlier);
+        put_uses(batch, token, &uses)?;
+        put_access(batch, token.number, &access)?;
+        token.carried = access.uncounted;
+    }
+    Ok(())
+}
+
+/// When a token was used last, be it on disk yet or not.
+fn access(view: &View<'_>, number: u64, accesses: &TokenAccesses) -> Result<Option<TokenAccess>> {
+    match accesses.pending(number) {
+        Some(access) => Ok(Some(access)),
+        None => access_of(view, number),
+    }
 }
 
 pub(crate) fn access_of(view: &View<'_>, number: u64) -> Result<Option<TokenAccess>> {
@@ -195,10 +258,7 @@ pub(crate) fn to_dto(
     now: Timestamp,
 ) -> Result<FileToken> {
     let uses = uses_of(view, token)?;
-    let access = match accesses.pending(token.number) {
-        Some(access) => Some(access),
-        None => access_of(view, token.number)?,
-    };
+    let access = access(view, token.number, accesses)?;
     let terms = token.terms.clone();
     Ok(FileToken {
         id: StorageId::stored(&token.id),
@@ -214,13 +274,18 @@ pub(crate) fn to_dto(
         not_before: terms.not_before,
         label: terms.label,
         max_downloads: terms.max_downloads.map(Into::into),
-        downloads: u64::from(uses.committed(now)) + access.map_or(0, |access| access.uncounted),
+        downloads: downloads(&uses, access, token.carried, now),
         remaining: uses.remaining(now),
         allow: terms.allow,
         notify: terms.notify,
         accessed_at: access.map(|access| access.at),
         revoked_at: token.revoked_at,
     })
+}
+
+fn downloads(uses: &Uses, access: Option<TokenAccess>, carried: u64, now: Timestamp) -> u64 {
+    let uncounted = access.map_or(0, |access| access.uncounted);
+    u64::from(uses.committed(now)).saturating_add(uncounted.saturating_sub(carried))
 }
 
 /// What is for ever comes first, then what a refusal says, see [`judge`](super::judge).
@@ -266,6 +331,7 @@ mod tests {
             terms,
             generation: 0,
             revoked_at: None,
+            carried: 0,
         };
         let mut uses = Uses::default();
         uses.set_limit(token.terms.max_downloads);

@@ -21,7 +21,7 @@ use crate::storage::{
     FileTokenRequest, NewBucketFile, Notify, PresentedToken, Search, StorageError, StorageResult, TokenClaimId,
     records,
 };
-use crate::store::{Batch, View, collection};
+use crate::store::{Batch, View, collection, work};
 use crate::sync::Synchronizer;
 
 const BUCKET: &str = "bucket";
@@ -390,13 +390,24 @@ async fn a_claim_is_one_use_however_often_it_reads() {
         let lapsed = world.storage.commit_token_claim(&idle.id).await;
         assert!(matches!(lapsed, Err(StorageError::ClaimNotFound)));
         assert_eq!(counts(&world.now_of(&token)), (1, Some(1), FileTokenStatus::Active));
-        world.load(&token, Counting::Under(idle.id.clone())).await.unwrap();
+        let unknown = Some(TokenRefusal::UnknownClaim);
+        for id in [idle.id, TokenClaimId::new(token.id.as_str())] {
+            assert_eq!(world.told(&token, Counting::Under(id)).await, unknown);
+        }
+        assert_eq!(counts(&world.now_of(&token)), (1, Some(1), FileTokenStatus::Active));
+        let lapsing = world.storage.claim_file_token(&presented).await.unwrap();
+        let begun =
+            world.ask(token.secret.expose(), "f", ContentUse::View, Counting::Under(lapsing.id.clone())).unwrap();
+        world.clock.advance(LEASE);
+        assert_eq!(refusal(world.storage.use_token(&begun, Some(0)).await), unknown, "it is decided when it is stored");
+        let read = world.storage.claim_file_token(&presented).await.unwrap();
+        world.load(&token, Counting::Under(read.id.clone())).await.unwrap();
         world.clock.advance(LEASE);
         assert_eq!(counts(&world.now_of(&token)), (2, Some(0), FileTokenStatus::Exhausted));
         // Whoever has used it goes on under the claim for a time, and then no longer.
         let over = Some(TokenRefusal::Exhausted);
         assert_eq!(world.told(&token, Counting::Under(claim.id.clone())).await, over);
-        let lapsed = Counting::Under(idle.id);
+        let lapsed = Counting::Under(read.id);
         world.clock.advance(READABLE_FOR.saturating_sub(TICK));
         let last = world.ask(token.secret.expose(), "f", ContentUse::View, lapsed.clone()).unwrap();
         world.storage.use_token(&last, Some(0)).await.unwrap();
@@ -413,6 +424,33 @@ async fn a_claim_is_one_use_however_often_it_reads() {
         assert_eq!(refusal(world.storage.use_token(&content, Some(0)).await), Some(TokenRefusal::Invalid));
         let ended = world.storage.commit_token_claim(&claim.id).await;
         assert!(matches!(ended, Err(StorageError::ClaimNotFound)));
+    })))
+    .await;
+}
+
+#[tokio::test]
+async fn a_limit_that_is_set_later_counts_the_uses_from_before() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let token = world.token(FileTokenRequest::default()).await;
+        let limit = async |most: Option<u64>| {
+            let change = FileTokenChange { max_downloads: Change::To(most), ..FileTokenChange::default() };
+            counts(&world.storage.update_file_token(token.id.as_str(), change).await.unwrap())
+        };
+        for _ in 0..3 {
+            assert_eq!(world.told(&token, Counting::Unclaimed).await, None);
+        }
+        assert_eq!(limit(Some(3)).await, (3, Some(0), FileTokenStatus::Exhausted));
+        assert_eq!(world.told(&token, Counting::Once).await, Some(TokenRefusal::Exhausted));
+        access::flush(&world.node.core).await.unwrap();
+        assert_eq!(limit(Some(5)).await, (3, Some(2), FileTokenStatus::Active));
+        assert_eq!(world.told(&token, Counting::Once).await, None);
+        assert_eq!(limit(None).await, (4, None, FileTokenStatus::Active));
+        assert_eq!(world.told(&token, Counting::Unclaimed).await, None);
+        assert_eq!(limit(None).await, (5, None, FileTokenStatus::Active));
+        assert_eq!(limit(Some(10)).await, (5, Some(5), FileTokenStatus::Active));
+        assert_eq!(limit(Some(2)).await, (5, Some(0), FileTokenStatus::Exhausted));
     })))
     .await;
 }
@@ -435,6 +473,39 @@ async fn what_earlier_versions_counted_is_read_and_opens_nothing_any_more() {
         assert_eq!(counts(&world.now_of(&token)), (1, Some(1), FileTokenStatus::Active));
         assert_eq!(world.told(&token, Counting::Under(id)).await, Some(TokenRefusal::Exhausted));
         assert_eq!(world.told(&token, Counting::Once).await, None);
+    })))
+    .await;
+}
+
+#[tokio::test]
+async fn a_secret_of_no_token_costs_the_reads_of_a_wrong_one() {
+    let directory = tempfile::tempdir().unwrap();
+    Box::pin(Holder::default().scope(Box::pin(async {
+        let world = world(directory.path()).await;
+        let mut tokens = Vec::new();
+        for _ in 0..3 {
+            let token = world.counted(2).await;
+            world.load(&token, Counting::Once).await.unwrap();
+            tokens.push(token);
+        }
+        world.storage.revoke_file_token(tokens[2].id.as_str()).await.unwrap();
+        // Nothing is left to be written behind the answers, so only the requests read.
+        access::flush(&world.node.core).await.unwrap();
+        let hash = tokens[1].secret.expose().rsplit_once('.').unwrap().1;
+        let unknown = ["0", "m", "zzzzzzzzzzzzzzzzzzzzzzzz"].map(|id| format!("{id}.{hash}"));
+        let wrong = format!("{}.{hash}", tokens[0].id);
+        let revoked = tokens[2].secret.expose().to_owned();
+        let mut costs = Vec::new();
+        for secret in [wrong, revoked, "none".to_owned()].into_iter().chain(unknown) {
+            let _ = work();
+            let told = refusal(world.ask(&secret, "f", ContentUse::View, Counting::Once));
+            let asked = work();
+            let claimed = refusal(world.storage.claim_file_token(&PresentedToken::read(&secret)).await);
+            assert_eq!((told, claimed), (Some(TokenRefusal::Invalid), Some(TokenRefusal::Invalid)), "{secret}");
+            costs.push((asked, work()));
+        }
+        assert!(costs[0].0.opened > 4 && costs[0].1.opened > 3, "{costs:?}");
+        assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
     })))
     .await;
 }

@@ -127,6 +127,26 @@ fn uses_without_a_claim_are_not_confirmed() {
 }
 
 #[test]
+fn a_claim_is_known_until_it_is_given_back_or_its_lease_is_over_without_content() {
+    let mut uses = limited(4);
+    let [leased, read, committed, released] = [1, 2, 3, 4].map(id);
+    assert!(!uses.knows(&leased, start()));
+    for known in [&leased, &committed, &released] {
+        let _ = uses.claim(known, start()).unwrap();
+    }
+    let _ = uses.read(&read, start()).unwrap();
+    uses.commit(&committed, start()).unwrap();
+    uses.release(&released, start()).unwrap();
+    let known = |uses: &Uses, now| [&leased, &read, &committed, &released].map(|known| uses.knows(known, now));
+    let end = start().saturating_add(LEASE);
+    assert_eq!(known(&uses, end.saturating_sub(TICK)), [true, true, true, false]);
+    for _ in 0..2 {
+        assert_eq!(known(&uses, end), [false, true, true, false]);
+        uses.lapse(end);
+    }
+}
+
+#[test]
 fn strict_uses_count_as_soon_as_they_are_leased() {
     let mut uses = Uses::new(NonZeroU32::new(1), true);
     let lease = uses.claim(&id(1), start()).unwrap();

@@ -1,0 +1,200 @@
+//! What of the contents of files was sent to whom, so that it is told once when somebody was sent all of one. A receiver may ask in several
+//! requests, in any order, and go on after an interruption.
+//!
+//! It is in memory: what was sent before the node was started counts as not sent.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use transport::wire::{ClaimId, FileId, TokenId};
+
+/// Transfers that are remembered. For one more, the one that went on least lately is forgotten: its end may not be told.
+pub(crate) const MAX_TRANSFERS: usize = 1024;
+
+/// Separate pieces that are remembered of a transfer. For one more, the shortest of the others is forgotten, as if it was not sent.
+const MAX_PIECES: usize = 64;
+
+/// A content on its way to a receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Transfer {
+    pub(crate) file: FileId,
+    /// The token by which it is asked for, if it is not asked for by its own id.
+    pub(crate) token: Option<TokenId>,
+    pub(crate) receiver: Receiver,
+}
+
+/// Whose requests belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Receiver {
+    /// Those of one use of a token.
+    Claim(ClaimId),
+    /// Those of an identity, or of a peer without one, that do not say to which use they belong.
+    Caller(String),
+}
+
+/// The transfers that are known.
+#[derive(Default)]
+pub(crate) struct Transfers(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    transfers: HashMap<Transfer, Sent>,
+    /// Grows with each call, so that it says what went on lately.
+    calls: u64,
+}
+
+struct Sent {
+    pieces: Pieces,
+    is_told: bool,
+    /// The call in which it went on.
+    last: u64,
+}
+
+/// Bytes, by their places: in order, and with gaps between them.
+#[derive(Debug, Default)]
+struct Pieces(Vec<Range<u64>>);
+
+impl Transfers {
+    /// These bytes of a blob were sent, whose bytes in `content` are its content. Returns whether all of the content was sent now. That is so once
+    /// for a use; to a receiver that names none again when all was sent again.
+    pub(crate) fn were_sent(&self, transfer: &Transfer, content: &Range<u64>, bytes: &Range<u64>) -> bool {
+        let (start, end) = (bytes.start.max(content.start), bytes.end.min(content.end));
+        if start >= end {
+            return false;
+        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = known.of(transfer);
+        sent.pieces.add(start..end);
+        if sent.is_told || !sent.pieces.have(content) {
+            return false;
+        }
+        match transfer.receiver {
+            Receiver::Claim(_) => sent.is_told = true,
+            Receiver::Caller(_) => drop(known.transfers.remove(transfer)),
+        }
+        true
+    }
+}
+
+impl Known {
+    fn of(&mut self, transfer: &Transfer) -> &mut Sent {
+        self.calls += 1;
+        if self.transfers.len() >= MAX_TRANSFERS && !self.transfers.contains_key(transfer) {
+            let oldest = self.transfers.iter().min_by_key(|(_, sent)| sent.last).map(|(transfer, _)| transfer.clone());
+            oldest.and_then(|oldest| self.transfers.remove(&oldest));
+        }
+        let new = || Sent { pieces: Pieces::default(), is_told: false, last: 0 };
+        let sent = self.transfers.entry(transfer.clone()).or_insert_with(new);
+        sent.last = self.calls;
+        sent
+    }
+}
+
+impl Pieces {
+    /// Adds a piece that is not empty.
+    fn add(&mut self, mut added: Range<u64>) {
+        let first = self.0.partition_point(|piece| piece.end < added.start);
+        let behind = self.0.partition_point(|piece| piece.start <= added.end);
+        for joined in &self.0[first..behind] {
+            added = added.start.min(joined.start)..added.end.max(joined.end);
+        }
+        self.0.splice(first..behind, [added]);
+        if self.0.len() > MAX_PIECES {
+            let others = self.0.iter().enumerate().filter(|(place, _)| *place != first);
+            let shortest = others.min_by_key(|(_, piece)| piece.end - piece.start).map(|(place, _)| place);
+            shortest.map(|place| self.0.remove(place));
+        }
+    }
+
+    fn have(&self, bytes: &Range<u64>) -> bool {
+        self.0.iter().any(|piece| piece.start <= bytes.start && bytes.end <= piece.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A blob has something before its content and behind it.
+    const CONTENT: Range<u64> = 10..100;
+
+    fn transfer(receiver: Receiver) -> Transfer {
+        Transfer { file: "FILabcdefghijklmno12".parse().unwrap(), token: None, receiver }
+    }
+
+    fn by_claim(number: usize) -> Transfer {
+        transfer(Receiver::Claim(format!("CLM{number:017}").parse().unwrap()))
+    }
+
+    #[test]
+    fn all_of_a_content_counts_in_any_order_and_nothing_beside_it() {
+        let transfers = Transfers::default();
+        let sent = |bytes| transfers.were_sent(&by_claim(1), &CONTENT, &bytes);
+        assert!(![100..200, 0..10, 60..100, 5..30, 40..60, 30..39].into_iter().any(sent));
+        assert!(sent(35..40));
+        assert!(!sent(0..200), "once");
+        assert!(!transfers.were_sent(&by_claim(2), &CONTENT, &(10..99)), "another use");
+    }
+
+    #[test]
+    fn the_same_bytes_do_not_count_twice() {
+        let transfers = Transfers::default();
+        assert!(!(0..9).any(|_| transfers.were_sent(&by_claim(1), &CONTENT, &(0..60))));
+    }
+
+    #[test]
+    fn a_receiver_without_a_claim_is_told_of_each_time() {
+        let (transfers, receiver) = (Transfers::default(), transfer(Receiver::Caller("a".to_owned())));
+        for _ in 0..2 {
+            assert!(!transfers.were_sent(&receiver, &CONTENT, &(0..50)));
+            assert!(transfers.were_sent(&receiver, &CONTENT, &(50..100)));
+        }
+        assert!(transfers.0.lock().unwrap().transfers.is_empty());
+    }
+
+    #[test]
+    fn beyond_the_bound_the_transfer_is_forgotten_that_went_on_least_lately() {
+        let transfers = Transfers::default();
+        let sent = |number, bytes| transfers.were_sent(&by_claim(number), &CONTENT, &bytes);
+        for number in 0..MAX_TRANSFERS {
+            assert!(!sent(number, 10..50));
+        }
+        // The first one goes on, so it is not the first to go.
+        assert!(!sent(0, 50..60));
+        assert!(!sent(MAX_TRANSFERS, 10..50));
+        assert_eq!(transfers.0.lock().unwrap().transfers.len(), MAX_TRANSFERS);
+        assert!(sent(0, 60..100) && sent(2, 50..100) && sent(MAX_TRANSFERS, 50..100));
+        assert!(!sent(1, 50..100), "it was forgotten");
+    }
+
+    #[test]
+    fn beyond_the_bound_of_pieces_the_shortest_of_the_others_counts_as_not_sent() {
+        let (mut pieces, all) = (Pieces::default(), 0..10 * MAX_PIECES as u64 + 5);
+        for number in 0..MAX_PIECES as u64 {
+            pieces.add(10 * number..10 * number + if number == 7 { 2 } else { 5 });
+        }
+        assert_eq!(pieces.0.len(), MAX_PIECES);
+        pieces.add(all.end - 5..all.end - 4);
+        assert_eq!(pieces.0.len(), MAX_PIECES);
+        assert!(!pieces.have(&(70..72)) && pieces.have(&(60..65)) && pieces.have(&(all.end - 5..all.end - 4)));
+        // Whoever asks for everything again gets it nevertheless.
+        for start in all.clone() {
+            pieces.add(start..start + 1);
+        }
+        assert!(pieces.have(&all));
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_have_what_was_added(added in prop::collection::vec((0_u64..60, 1_u64..9), 1..40), from in 0_u64..60, length in 1_u64..30) {
+            let mut pieces = Pieces::default();
+            added.iter().for_each(|(start, length)| pieces.add(*start..start + length));
+            let is_in = |place: &u64| added.iter().any(|(start, length)| (*start..start + length).contains(place));
+            prop_assert_eq!(pieces.have(&(from..from + length)), (from..from + length).all(|place| is_in(&place)));
+            prop_assert!(pieces.0.windows(2).all(|two| two[0].end < two[1].start));
+        }
+    }
+}
