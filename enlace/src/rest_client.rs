@@ -240,7 +240,8 @@ impl RestClient {
     pub(crate) async fn find_tokens(&self, request: &FindTokens) -> Result<ListedTokens, Failure> {
         let queries = request.queries.iter().map(|query| ("queries[]", query.as_str()));
         let total = ("total", if request.is_counted { "true" } else { "false" });
-        let parameters: Vec<_> = queries.chain([total]).collect();
+        let file = request.file.as_deref().map(|file| ("file", file));
+        let parameters: Vec<_> = queries.chain(file).chain([total]).collect();
         result(self.request(Method::GET, "Tokens").query(&parameters)).await
     }
 

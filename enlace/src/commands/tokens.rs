@@ -323,7 +323,7 @@ fn revoked(changed: &ChangedToken) -> String {
 async fn prune(access: &Access) -> Result<Vec<String>, Failure> {
     let over = [TokenStatus::Expired, TokenStatus::Revoked].map(|status| json!(status));
     let queries = [query("equal", "delivery", &[json!(TokenDelivery::E2e)]), query("equal", "status", &over)];
-    let request = FindTokens { queries: queries.map(|query| query.to_string()).into(), is_counted: false };
+    let request = FindTokens { queries: queries.map(|query| query.to_string()).into(), file: None, is_counted: false };
     let mut pruned = Vec::new();
     loop {
         // What is deleted is not on the next page.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::json;
 use tracing::{instrument, warn};
 use transport::crypto::random;
 use transport::wire::{Address, FileId, Timestamp, TokenId};
@@ -14,7 +15,7 @@ use crate::dto::{JsonText, ListedTokens, MaxDownloads};
 use crate::listed::{self, BucketFile, ReadRows, Row, RowId, Scope, Search};
 use crate::logging::short;
 use crate::storage::token::TokenRecord as FileTokenRecord;
-use crate::storage::{self, records};
+use crate::storage::{self, StorageId, records};
 use crate::store::{Name, Record, StoreError, View, collection, token_values};
 use crate::token::{Revocation, TokenRecord, TokenSettings};
 use crate::{Error, Result};
@@ -24,6 +25,8 @@ use crate::{Error, Result};
 pub struct FindTokens {
     /// Queries in the language of `support/query`, each as JSON, over the members of [`ListedToken`](crate::dto::ListedToken).
     pub queries: Vec<String>,
+    /// Only tokens for this file: its id, or `BUCKET:FILE` for a file of `/v1`, of which those of the protocol are found, too.
+    pub file: Option<String>,
     /// Whether all matches are counted.
     pub is_counted: bool,
 }
@@ -31,7 +34,7 @@ pub struct FindTokens {
 impl Default for FindTokens {
     /// The first tokens, counted.
     fn default() -> Self {
-        Self { queries: Vec::new(), is_counted: true }
+        Self { queries: Vec::new(), file: None, is_counted: true }
     }
 }
 
@@ -48,8 +51,8 @@ impl TokensFacade {
     /// A token that never expires has no `expiresAt`. Of tokens of the protocol it tells what this node knows without asking the backbone.
     ///
     /// # Errors
-    /// [`Error::InvalidPropertyValue`] for queries that are not in the language, a cursor that names no token, and for a list that
-    /// reaches too far or takes too long; [`Error::Store`].
+    /// [`Error::InvalidPropertyValue`] for queries that are not in the language, a file that is not named as one, a cursor that names no
+    /// token, and for a list that reaches too far or takes too long; [`Error::Store`].
     #[instrument(skip_all)]
     pub async fn find(&self, request: FindTokens) -> Result<ListedTokens> {
         let core = self.node.core.clone();
@@ -58,13 +61,39 @@ impl TokensFacade {
             // Whoever asks may have gone, but the search goes on.
             let _place = place;
             let seed = u64::from_le_bytes(random::bytes());
-            let search = Search::parse(&request.queries, request.is_counted, core.clock.now(), seed);
+            let of_file = request.file.as_deref().map(|file| of_file(&core.store.view(), file)).transpose()?;
+            let queries: Vec<String> = request.queries.into_iter().chain(of_file).collect();
+            let search = Search::parse(&queries, request.is_counted, core.clock.now(), seed);
             let search = search.map_err(|error| Error::InvalidPropertyValue(error.to_string()))?;
             let found = core.listed.search(&Stored { core: &core }, &search)?;
             Ok(ListedTokens { total: found.total, tokens: found.tokens().collect() })
         })
         .await
     }
+}
+
+const NO_FILE: &str = "'file' must be the ID of a file (FIL…), or BUCKET:FILE for a file of /v1";
+
+/// The query for all tokens of a file. Those of the protocol know nothing of buckets, so the file in one is looked up.
+fn of_file(view: &View<'_>, file: &str) -> Result<String> {
+    let equal = |attribute: &str, value: &str| json!({ "method": "equal", "attribute": attribute, "values": [value] });
+    let Some((bucket, name)) = file.split_once(':') else {
+        let id: FileId = file.parse().map_err(|_| Error::InvalidPropertyValue(NO_FILE.to_owned()))?;
+        return Ok(equal("fileId", id.as_str()).to_string());
+    };
+    let entry = match (StorageId::parse("bucketId", bucket), StorageId::parse("fileId", name)) {
+        (Ok(bucket), Ok(name)) => {
+            let bucket = records::bucket(view, bucket.as_str())?;
+            bucket.map(|bucket| records::file(view, bucket.number, name.as_str())).transpose()?.flatten()
+        }
+        _ => None,
+    };
+    let in_bucket = equal("resourceId", file);
+    let query = match entry.and_then(|entry| entry.content) {
+        Some(content) => json!({ "method": "or", "values": [in_bucket, equal("fileId", content.file.as_str())] }),
+        None => in_bucket,
+    };
+    Ok(query.to_string())
 }
 
 /// The tokens in a store.
@@ -449,6 +478,19 @@ mod tests {
             assert!(!format!("{of_v1:?}").contains(second.secret.expose()));
             let after = query("cursorAfter", "", &[json!(expected[1])]);
             assert_eq!(world.ids(&[after]).await, expected[2..]);
+
+            let of = async |file: &str| {
+                let request = FindTokens { file: Some(file.to_owned()), ..FindTokens::default() };
+                world.tokens.find(request).await.map(|found| found.tokens)
+            };
+            for name in ["docs:plan", file.as_str()] {
+                let found: Vec<String> = of(name).await.unwrap().into_iter().map(|token| token.id).collect();
+                assert_eq!(found, expected[1..], "{name}");
+            }
+            for unknown in ["docs:other", "other:plan", "FIL00000000000000000", ":", "docs:a:b"] {
+                assert!(of(unknown).await.unwrap().is_empty(), "{unknown}");
+            }
+            assert!(matches!(of("plan").await, Err(Error::InvalidPropertyValue(_))));
         })
         .await;
     }
