@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use runtime::dto::{
-    ChangedToken, File, FileFormat, IdentityInfo, ListedTokens, RotatedToken, Token, TokenServices, TokenTerms,
-    TokenTransports,
+    AnyToken, AnyTokenId, ChangedAnyToken, File, FileFormat, IdentityInfo, ListedTokens, RotatedToken, Token,
+    TokenServices, TokenTerms, TokenTransports,
 };
 use runtime::facade::{
     CreateOwnToken, CreateTokenForFile, Download, FindTokens, LoadFile, LoadPeerToken, Ownership, UpdateToken,
@@ -335,53 +335,60 @@ impl Access {
         }
     }
 
-    pub(crate) async fn token(&self, id: &str) -> Result<Token, Failure> {
+    pub(crate) async fn token(&self, id: &str) -> Result<AnyToken, Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.token(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().any_token(&id).await?),
+            Self::There { client, .. } => client.token(&id).await,
         }
     }
 
     pub(crate) async fn unlock_token(&self, id: &str) -> Result<(), Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().unlock_token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.unlock_token(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().unlock_any_token(&id).await?),
+            Self::There { client, .. } => client.unlock_token(id.as_str()).await,
         }
     }
 
-    pub(crate) async fn update_token(&self, id: &str, request: UpdateToken) -> Result<ChangedToken, Failure> {
+    pub(crate) async fn update_token(&self, id: &str, request: UpdateToken) -> Result<ChangedAnyToken, Failure> {
+        let id = token_id(id)?;
         self.check_paths(request.transports).await?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().update_token(&token_id(id)?, request).await?),
-            Self::There { client, .. } => client.update_token(token_id(id)?.as_str(), &request).await,
+            Self::Here(node) => Ok(node.runtime.tokens().update_any_token(&id, request).await?),
+            Self::There { client, .. } => client.update_token(&id, &request).await,
         }
     }
 
-    pub(crate) async fn revoke_token(&self, id: &str) -> Result<ChangedToken, Failure> {
+    pub(crate) async fn revoke_token(&self, id: &str) -> Result<ChangedAnyToken, Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().revoke_token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.revoke_token(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().revoke_any_token(&id).await?),
+            Self::There { client, .. } => client.revoke_token(&id).await,
         }
     }
 
     pub(crate) async fn rotate_token(&self, id: &str) -> Result<RotatedToken, Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().rotate_token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.rotate_token(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().rotate_any_token(&id).await?),
+            Self::There { client, .. } => client.rotate_token(id.as_str()).await,
         }
     }
 
     pub(crate) async fn token_terms(&self, id: &str) -> Result<TokenTerms, Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().token_terms(&token_id(id)?).await?),
-            Self::There { client, .. } => client.token_terms(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().any_token_terms(&id).await?),
+            Self::There { client, .. } => client.token_terms(id.as_str()).await,
         }
     }
 
     pub(crate) async fn delete_token(&self, id: &str) -> Result<(), Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().delete_token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.delete_token(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().delete_any_token(&id).await?),
+            Self::There { client, .. } => client.delete_token(id.as_str()).await,
         }
     }
 }
@@ -490,7 +497,8 @@ fn file_id(text: &str) -> Result<runtime::FileId, Failure> {
     text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace files list` shows IDs"))
 }
 
-fn token_id(text: &str) -> Result<runtime::TokenId, Failure> {
+/// The same of a token of either kind.
+fn token_id(text: &str) -> Result<AnyTokenId, Failure> {
     text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace tokens list` shows IDs"))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use clap::{Args, ValueEnum};
-use runtime::dto::{ListedToken, Token, TokenDelivery, TokenStatus};
+use runtime::dto::{AnyToken, ListedToken, Token, TokenDelivery, TokenStatus};
 use runtime::facade::{FindTokens, Ownership};
 use runtime::{ErrorCode, FileId, Timestamp};
 use serde_json::{Value, json};
@@ -197,7 +197,8 @@ impl TokenListArgs {
         } else {
             for id in ids {
                 match access.token(id).await {
-                    Ok(token) => tokens.push(token),
+                    Ok(AnyToken::E2e(token)) => tokens.push(*token),
+                    Ok(AnyToken::Node(_)) => {}
                     Err(failure) if failure.kind == Kind::NotFound => {}
                     Err(failure) => return Err(failure),
                 }

@@ -16,6 +16,7 @@ mod storage_tokens;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod tokens_any;
 mod tokens_list;
 mod tokens_rotate;
 mod tokens_terms;
