@@ -39,7 +39,7 @@ pub(crate) struct Face {
     /// Wraps the result of a handler, see [`Reply::ok`].
     pub(crate) envelope: fn(Reply) -> Reply,
     /// The answer to a request that failed.
-    pub(crate) problem: fn(&Problem, Timestamp) -> Reply,
+    pub(crate) problem: fn(&Problem, &Parts, Timestamp) -> Reply,
     /// The `Content-Security-Policy` of answers that do not bring their own.
     pub(crate) content_policy: &'static str,
     /// `Access-Control-Allow-Headers` for configured sites: what requests carry besides simple headers.

@@ -159,7 +159,10 @@ pub(super) struct AppwriteError {
     version: &'static str,
 }
 
-fn problem(problem: &Problem, _: Timestamp) -> Reply {
+fn problem(problem: &Problem, parts: &Parts, _: Timestamp) -> Reply {
+    if page::is_told(problem, parts) {
+        return page::refused(problem);
+    }
     let body = AppwriteError {
         message: problem.message().to_owned(),
         code: problem.status().as_u16(),

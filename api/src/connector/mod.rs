@@ -80,7 +80,7 @@ fn envelope(reply: Reply) -> Reply {
     if is_new { reply.with(header::LOCATION, NOWHERE) } else { reply }
 }
 
-fn problem(problem: &Problem, now: Timestamp) -> Reply {
+fn problem(problem: &Problem, _: &Parts, now: Timestamp) -> Reply {
     Reply::problem(problem, &problem.body(now))
 }
 
