@@ -201,11 +201,15 @@ impl Face {
         Err(Problem::method_not_allowed(self.allow(first)))
     }
 
-    /// The methods of a path.
+    /// The methods of a path. `HEAD` is one wherever `GET` is.
     fn allow(&self, path: &str) -> String {
         let resources = self.resources.iter().filter(|resource| resource.path == path);
-        let operations = resources.flat_map(|resource| &resource.operations);
-        operations.map(|operation| operation.method.as_str()).collect::<Vec<_>>().join(", ")
+        let methods = resources.flat_map(|resource| &resource.operations).map(|operation| &operation.method);
+        let methods = methods.flat_map(|method| match *method {
+            Method::GET => vec!["GET", "HEAD"],
+            _ => vec![method.as_str()],
+        });
+        methods.collect::<Vec<_>>().join(", ")
     }
 
     /// `/api/v2`; empty for the face without a prefix.
