@@ -31,7 +31,7 @@ use runtime::Timestamp;
 use runtime::storage::Caller;
 use serde::Serialize;
 
-pub use config::{AppwriteConfig, UnknownScope};
+pub use config::{AppwriteConfig, UnknownScopes};
 
 use self::config::needed;
 use self::rates::Rates;
