@@ -27,7 +27,7 @@ use crate::progress::ProgressOutput;
 use crate::reach::{Reached, reach};
 use crate::rest_client::RestClient;
 use crate::running::Running;
-use crate::{api_key, source_file};
+use crate::{api_key, source_file, terms};
 
 /// A node, wherever it runs.
 pub(crate) enum Access {
@@ -265,10 +265,12 @@ impl Access {
 
     pub(crate) async fn create_token_for_file(&self, id: &str, request: CreateTokenForFile) -> Result<Token, Failure> {
         self.check_paths(request.terms.transports).await?;
-        match self {
-            Self::Here(node) => Ok(node.runtime.files().create_token_for_file(&file_id(id)?, request).await?),
-            Self::There { client, .. } => client.create_token_for_file(file_id(id)?.as_str(), &request).await,
-        }
+        let (id, terms) = (file_id(id)?, request.terms.clone());
+        let created = match self {
+            Self::Here(node) => node.runtime.files().create_token_for_file(&id, request).await.map_err(Failure::from),
+            Self::There { client, .. } => client.create_token_for_file(id.as_str(), &request).await,
+        };
+        created.map_err(|failure| terms::explain(failure, &terms))
     }
 
     /// Refuses paths that a running process of an earlier version would ignore, before something is shared.
@@ -292,15 +294,18 @@ impl Access {
             (true, Self::Here(node)) => Some(node.runtime.tokens().services().await?),
             (true, Self::There { client, .. }) => client.token_services().await?,
         };
-        services.map_or(Ok(()), |services| Ok(request.terms.check(&services)?))
+        let checked = services.map_or(Ok(()), |services| request.terms.check(&services));
+        checked.map_err(|error| terms::explain(error.into(), &request.terms))
     }
 
     pub(crate) async fn create_own_token(&self, request: CreateOwnToken) -> Result<Token, Failure> {
         self.check_paths(request.terms.transports).await?;
-        match self {
-            Self::Here(node) => Ok(node.runtime.tokens().create_own_token(request).await?),
+        let terms = request.terms.clone();
+        let created = match self {
+            Self::Here(node) => node.runtime.tokens().create_own_token(request).await.map_err(Failure::from),
             Self::There { client, .. } => client.create_own_token(&request).await,
-        }
+        };
+        created.map_err(|failure| terms::explain(failure, &terms))
     }
 
     pub(crate) async fn load_peer_token(

@@ -43,7 +43,7 @@ pub(super) struct TokenListArgs {
     #[arg(long, value_name = "ORDER", value_enum, allow_hyphen_values = true, default_value = "created")]
     sort: Sort,
     /// Maximum number of tokens
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = parse_limit)]
     limit: Option<u64>,
     /// Only tokens that match, in the filter language of the lists of the REST API; can be given several times
     #[arg(
@@ -70,6 +70,11 @@ fn parse_file(text: &str) -> Result<FileOf, String> {
         return Ok(FileOf::Bucket(text.to_owned()));
     }
     text.parse().map(FileOf::Node).map_err(|error| format!("{text:?} is {error}, nor BUCKET:FILE"))
+}
+
+fn parse_limit(text: &str) -> Result<u64, String> {
+    let limit = text.parse().ok().filter(|limit| *limit > 0);
+    limit.ok_or_else(|| "must be a whole number from 1 on".to_owned())
 }
 
 /// Whether others can load a token.

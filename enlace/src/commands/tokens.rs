@@ -96,7 +96,13 @@ struct EditArgs {
     #[arg(value_name = "ID")]
     id: String,
     /// Time from now until the token expires, such as 90s, 15m, 12h, 7d or 2w; or never
-    #[arg(long, value_name = "SPAN", value_parser = time::parse_span, conflicts_with = "expires_at")]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        value_parser = time::parse_span,
+        allow_hyphen_values = true,
+        conflicts_with = "expires_at"
+    )]
     expires_in: Option<Span>,
     /// ISO 8601 time at which the token expires
     #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]

@@ -48,6 +48,8 @@ fn exercise(sandbox: &Sandbox) {
         (&"2100-01-01T00:00:00.000Z".into(), &"changed".into())
     );
     enlace(&["tokens", "edit", token_id]).refused(2, &["--expires-in"]);
+    enlace(&["tokens", "edit", token_id, "--expires-in", "-5s"]).refused(2, &["not a time span such as"]);
+    enlace(&["tokens", "list", "--limit", "0"]).refused(2, &["must be a whole number from 1 on"]);
     enlace(&["tokens", "edit", token_id, "--expires-at", "2001-01-01"]).refused(2, &["passed"]);
     let limited = enlace(&["tokens", "edit", token_id, "--max-downloads", "3", "--label", "for Bob"]).json();
     assert_eq!((&limited["token"]["maxDownloads"], &limited["token"]["label"]), (&3.into(), &"for Bob".into()));
