@@ -49,7 +49,7 @@ pub(crate) fn face() -> Face {
             .chain(resources)
             .chain([list(), revoke(), rotate(), terms(), services(), peers(), codes(), downloads()])
             .collect(),
-        schemas: Schemas { components, ..dialect.schemas },
+        schemas: Schemas { components, is_exact: true, ..dialect.schemas },
         ..dialect
     }
 }

@@ -85,6 +85,11 @@ pub(crate) struct Schemas {
     pub(crate) pattern: fn(&str) -> Option<&'static str>,
     /// Other headers of every request: name, meaning.
     pub(crate) headers: &'static [(&'static str, &'static str)],
+    /// Other parameters of every query, likewise.
+    pub(crate) query: &'static [(&'static str, &'static str)],
+    /// Whether the document lists `HEAD` and the statuses of failures. The dialects are described as their clients know them: every
+    /// failure has one form.
+    pub(crate) is_exact: bool,
 }
 
 /// A path and what can be done there.
@@ -116,7 +121,9 @@ pub(crate) enum Input {
     None,
     /// A JSON body of this shape.
     Json(fn() -> Object),
-    /// The same, with a member that takes any JSON.
+    /// The same, or a form of a browser.
+    JsonOrForm(fn() -> Object),
+    /// A JSON body of this shape, with a member that takes any JSON.
     FreeJson(fn() -> Object),
     /// A form with a file, and with fields of this shape.
     Upload(fn() -> Object),
@@ -228,9 +235,13 @@ impl Operation {
     pub(crate) fn body_bounds(&self) -> BodyBounds {
         match self.description.input {
             Input::FreeJson(_) => BodyBounds::FREE,
-            Input::None | Input::Json(_) | Input::Upload(_) | Input::Query(_) | Input::Flags(_) | Input::ByToken(_) => {
-                BodyBounds::KNOWN
-            }
+            Input::None
+            | Input::Json(_)
+            | Input::JsonOrForm(_)
+            | Input::Upload(_)
+            | Input::Query(_)
+            | Input::Flags(_)
+            | Input::ByToken(_) => BodyBounds::KNOWN,
         }
     }
 }

@@ -94,6 +94,8 @@ pub(crate) fn face(config: &AppwriteConfig) -> Face {
             key_header: "X-Appwrite-Key",
             pattern: |name| (name != "claimId").then_some(ID),
             headers: &[("X-Appwrite-Project", "The project; plain URLs name it in the parameter `project`.")],
+            query: &[("project", "The project, unless the header has it.")],
+            is_exact: true,
         },
     }
 }

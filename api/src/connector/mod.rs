@@ -52,6 +52,8 @@ pub(crate) fn face(dialect: Dialect) -> Face {
             key_header: "X-API-KEY",
             pattern: |_| None,
             headers: &[],
+            query: &[],
+            is_exact: false,
         },
     }
 }

@@ -81,6 +81,8 @@ fn notes() -> Face {
             key_header: "X-Notes-Key",
             pattern: |_| None,
             headers: &[],
+            query: &[],
+            is_exact: false,
         },
     }
 }
