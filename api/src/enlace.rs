@@ -7,11 +7,11 @@
 
 use http::Method;
 use runtime::dto;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
 
 use crate::auth::Need;
-use crate::connector::table::{self, FILE_WITH_FORMAT, TOKEN_WITH_TERMS};
+use crate::connector::table::{self, ANY_TOKEN, CHANGED_ANY_TOKEN, FILE_WITH_FORMAT, TOKEN_WITH_TERMS};
 use crate::connector::{self, Dialect, Differences};
 use crate::face::{Description, Face, Input, Operation, Output, Resource, Schemas};
 use crate::openapi::Components;
@@ -49,7 +49,7 @@ pub(crate) fn face() -> Face {
             .chain(resources)
             .chain([list(), revoke(), rotate(), terms(), services(), peers(), codes(), downloads()])
             .collect(),
-        schemas: Schemas { components, ..dialect.schemas },
+        schemas: Schemas { components, is_exact: true, ..dialect.schemas },
         ..dialect
     }
 }
@@ -136,7 +136,7 @@ fn revoke() -> Resource {
         description: Description {
             summary: "Revokes an own token, at the backbone and at this node: nobody else gets it any more. It stays in the list",
             input: Input::None,
-            output: Output::One("ChangedToken"),
+            output: Output::One(CHANGED_ANY_TOKEN),
         },
     };
     Resource { path: "Tokens/{id}/Revoke", need: TOKENS, operations: vec![revoke] }
@@ -192,6 +192,7 @@ fn components() -> Vec<(String, RefOr<Schema>)> {
         .with_renamed::<dto::Token>(TOKEN_WITH_TERMS, |_| ())
         .with_changed::<dto::ChangedToken>(refer_to_token)
         .with_changed::<dto::RotatedToken>(refer_to_token)
+        .with::<dto::ChangedFileToken>()
         .with::<dto::TokenTerms>()
         .with::<dto::TokenServices>()
         .with::<dto::ListedTokens>()
@@ -202,8 +203,18 @@ fn components() -> Vec<(String, RefOr<Schema>)> {
         .with::<direct::EndedShare>()
         .with::<downloads::DownloadPaths>()
         .into_vec();
+    let either = |name: &str, kinds: [&str; 2]| {
+        let schema =
+            kinds.into_iter().fold(OneOfBuilder::new(), |schema, kind| schema.item(Ref::from_schema_name(kind)));
+        (name.to_owned(), Schema::OneOf(schema.build()).into())
+    };
     // What a changed token is made of has the name of the token of the dialects.
-    added.into_iter().filter(|(name, _)| name != "Token").collect()
+    let added = added.into_iter().filter(|(name, _)| name != "Token");
+    let of_both_kinds = [
+        either(ANY_TOKEN, [TOKEN_WITH_TERMS, "ListedToken"]),
+        either(CHANGED_ANY_TOKEN, ["ChangedToken", "ChangedFileToken"]),
+    ];
+    added.chain(of_both_kinds).collect()
 }
 
 fn refer_to_token(schema: &mut Object) {

@@ -39,7 +39,7 @@ pub(crate) struct Face {
     /// Wraps the result of a handler, see [`Reply::ok`].
     pub(crate) envelope: fn(Reply) -> Reply,
     /// The answer to a request that failed.
-    pub(crate) problem: fn(&Problem, Timestamp) -> Reply,
+    pub(crate) problem: fn(&Problem, &Parts, Timestamp) -> Reply,
     /// The `Content-Security-Policy` of answers that do not bring their own.
     pub(crate) content_policy: &'static str,
     /// `Access-Control-Allow-Headers` for configured sites: what requests carry besides simple headers.
@@ -85,6 +85,11 @@ pub(crate) struct Schemas {
     pub(crate) pattern: fn(&str) -> Option<&'static str>,
     /// Other headers of every request: name, meaning.
     pub(crate) headers: &'static [(&'static str, &'static str)],
+    /// Other parameters of every query, likewise.
+    pub(crate) query: &'static [(&'static str, &'static str)],
+    /// Whether the document lists `HEAD` and the statuses of failures. The dialects are described as their clients know them: every
+    /// failure has one form.
+    pub(crate) is_exact: bool,
 }
 
 /// A path and what can be done there.
@@ -116,7 +121,9 @@ pub(crate) enum Input {
     None,
     /// A JSON body of this shape.
     Json(fn() -> Object),
-    /// The same, with a member that takes any JSON.
+    /// The same, or a form of a browser.
+    JsonOrForm(fn() -> Object),
+    /// A JSON body of this shape, with a member that takes any JSON.
     FreeJson(fn() -> Object),
     /// A form with a file, and with fields of this shape.
     Upload(fn() -> Object),
@@ -201,11 +208,15 @@ impl Face {
         Err(Problem::method_not_allowed(self.allow(first)))
     }
 
-    /// The methods of a path.
+    /// The methods of a path. `HEAD` is one wherever `GET` is.
     fn allow(&self, path: &str) -> String {
         let resources = self.resources.iter().filter(|resource| resource.path == path);
-        let operations = resources.flat_map(|resource| &resource.operations);
-        operations.map(|operation| operation.method.as_str()).collect::<Vec<_>>().join(", ")
+        let methods = resources.flat_map(|resource| &resource.operations).map(|operation| &operation.method);
+        let methods = methods.flat_map(|method| match *method {
+            Method::GET => vec!["GET", "HEAD"],
+            _ => vec![method.as_str()],
+        });
+        methods.collect::<Vec<_>>().join(", ")
     }
 
     /// `/api/v2`; empty for the face without a prefix.
@@ -224,9 +235,13 @@ impl Operation {
     pub(crate) fn body_bounds(&self) -> BodyBounds {
         match self.description.input {
             Input::FreeJson(_) => BodyBounds::FREE,
-            Input::None | Input::Json(_) | Input::Upload(_) | Input::Query(_) | Input::Flags(_) | Input::ByToken(_) => {
-                BodyBounds::KNOWN
-            }
+            Input::None
+            | Input::Json(_)
+            | Input::JsonOrForm(_)
+            | Input::Upload(_)
+            | Input::Query(_)
+            | Input::Flags(_)
+            | Input::ByToken(_) => BodyBounds::KNOWN,
         }
     }
 }

@@ -41,7 +41,7 @@ mod router;
 mod server;
 mod validation;
 
-pub use appwrite::{AppwriteConfig, UnknownScope};
+pub use appwrite::{AppwriteConfig, UnknownScopes};
 pub use auth::{ApiKey, ApiKeyError, ApiKeys};
 pub use code::FaceCode;
 pub use config::ApiConfig;

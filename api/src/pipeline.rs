@@ -105,7 +105,7 @@ async fn answer(api: &Arc<Api>, request: Request, correlation_id: HeaderValue) -
     let (origin, outcome) = with_correlation_id(correlation_id.to_str().unwrap_or_default().to_owned(), work).await;
     let reply = outcome.unwrap_or_else(|problem| {
         tracing::debug!(code = problem.code(), "refused");
-        (face.problem)(&problem, api.now())
+        (face.problem)(&problem, &parts, api.now())
     });
     let finish = Finish {
         method: parts.method.clone(),

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use runtime::dto::{
-    ChangedToken, File, FileFormat, IdentityInfo, ListedTokens, RotatedToken, Token, TokenServices, TokenTerms,
-    TokenTransports,
+    AnyToken, AnyTokenId, ChangedAnyToken, File, FileFormat, IdentityInfo, ListedTokens, RotatedToken, Token,
+    TokenServices, TokenTerms, TokenTransports,
 };
 use runtime::facade::{
     CreateOwnToken, CreateTokenForFile, Download, FindTokens, LoadFile, LoadPeerToken, Ownership, UpdateToken,
@@ -27,7 +27,7 @@ use crate::progress::ProgressOutput;
 use crate::reach::{Reached, reach};
 use crate::rest_client::RestClient;
 use crate::running::Running;
-use crate::{api_key, source_file};
+use crate::{api_key, source_file, terms};
 
 /// A node, wherever it runs.
 pub(crate) enum Access {
@@ -265,10 +265,12 @@ impl Access {
 
     pub(crate) async fn create_token_for_file(&self, id: &str, request: CreateTokenForFile) -> Result<Token, Failure> {
         self.check_paths(request.terms.transports).await?;
-        match self {
-            Self::Here(node) => Ok(node.runtime.files().create_token_for_file(&file_id(id)?, request).await?),
-            Self::There { client, .. } => client.create_token_for_file(file_id(id)?.as_str(), &request).await,
-        }
+        let (id, terms) = (file_id(id)?, request.terms.clone());
+        let created = match self {
+            Self::Here(node) => node.runtime.files().create_token_for_file(&id, request).await.map_err(Failure::from),
+            Self::There { client, .. } => client.create_token_for_file(id.as_str(), &request).await,
+        };
+        created.map_err(|failure| terms::explain(failure, &terms))
     }
 
     /// Refuses paths that a running process of an earlier version would ignore, before something is shared.
@@ -292,15 +294,18 @@ impl Access {
             (true, Self::Here(node)) => Some(node.runtime.tokens().services().await?),
             (true, Self::There { client, .. }) => client.token_services().await?,
         };
-        services.map_or(Ok(()), |services| Ok(request.terms.check(&services)?))
+        let checked = services.map_or(Ok(()), |services| request.terms.check(&services));
+        checked.map_err(|error| terms::explain(error.into(), &request.terms))
     }
 
     pub(crate) async fn create_own_token(&self, request: CreateOwnToken) -> Result<Token, Failure> {
         self.check_paths(request.terms.transports).await?;
-        match self {
-            Self::Here(node) => Ok(node.runtime.tokens().create_own_token(request).await?),
+        let terms = request.terms.clone();
+        let created = match self {
+            Self::Here(node) => node.runtime.tokens().create_own_token(request).await.map_err(Failure::from),
             Self::There { client, .. } => client.create_own_token(&request).await,
-        }
+        };
+        created.map_err(|failure| terms::explain(failure, &terms))
     }
 
     pub(crate) async fn load_peer_token(
@@ -335,53 +340,60 @@ impl Access {
         }
     }
 
-    pub(crate) async fn token(&self, id: &str) -> Result<Token, Failure> {
+    pub(crate) async fn token(&self, id: &str) -> Result<AnyToken, Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.token(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().any_token(&id).await?),
+            Self::There { client, .. } => client.token(&id).await,
         }
     }
 
     pub(crate) async fn unlock_token(&self, id: &str) -> Result<(), Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().unlock_token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.unlock_token(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().unlock_any_token(&id).await?),
+            Self::There { client, .. } => client.unlock_token(id.as_str()).await,
         }
     }
 
-    pub(crate) async fn update_token(&self, id: &str, request: UpdateToken) -> Result<ChangedToken, Failure> {
+    pub(crate) async fn update_token(&self, id: &str, request: UpdateToken) -> Result<ChangedAnyToken, Failure> {
+        let id = token_id(id)?;
         self.check_paths(request.transports).await?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().update_token(&token_id(id)?, request).await?),
-            Self::There { client, .. } => client.update_token(token_id(id)?.as_str(), &request).await,
+            Self::Here(node) => Ok(node.runtime.tokens().update_any_token(&id, request).await?),
+            Self::There { client, .. } => client.update_token(&id, &request).await,
         }
     }
 
-    pub(crate) async fn revoke_token(&self, id: &str) -> Result<ChangedToken, Failure> {
+    pub(crate) async fn revoke_token(&self, id: &str) -> Result<ChangedAnyToken, Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().revoke_token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.revoke_token(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().revoke_any_token(&id).await?),
+            Self::There { client, .. } => client.revoke_token(&id).await,
         }
     }
 
     pub(crate) async fn rotate_token(&self, id: &str) -> Result<RotatedToken, Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().rotate_token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.rotate_token(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().rotate_any_token(&id).await?),
+            Self::There { client, .. } => client.rotate_token(id.as_str()).await,
         }
     }
 
     pub(crate) async fn token_terms(&self, id: &str) -> Result<TokenTerms, Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().token_terms(&token_id(id)?).await?),
-            Self::There { client, .. } => client.token_terms(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().any_token_terms(&id).await?),
+            Self::There { client, .. } => client.token_terms(id.as_str()).await,
         }
     }
 
     pub(crate) async fn delete_token(&self, id: &str) -> Result<(), Failure> {
+        let id = token_id(id)?;
         match self {
-            Self::Here(node) => Ok(node.runtime.tokens().delete_token(&token_id(id)?).await?),
-            Self::There { client, .. } => client.delete_token(token_id(id)?.as_str()).await,
+            Self::Here(node) => Ok(node.runtime.tokens().delete_any_token(&id).await?),
+            Self::There { client, .. } => client.delete_token(id.as_str()).await,
         }
     }
 }
@@ -490,7 +502,8 @@ fn file_id(text: &str) -> Result<runtime::FileId, Failure> {
     text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace files list` shows IDs"))
 }
 
-fn token_id(text: &str) -> Result<runtime::TokenId, Failure> {
+/// The same of a token of either kind.
+fn token_id(text: &str) -> Result<AnyTokenId, Failure> {
     text.parse().map_err(|error| Failure::usage(format!("{text:?} is {error}")).hint("`enlace tokens list` shows IDs"))
 }
 

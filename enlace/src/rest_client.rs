@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
 use runtime::dto::{
-    ChangedToken, Connectivity, File, FileFormat, IdentityInfo, ListedTokens, Peer, RotatedToken, Token, TokenServices,
-    TokenTerms,
+    AnyToken, AnyTokenId, ChangedAnyToken, Connectivity, File, FileFormat, IdentityInfo, ListedTokens, Peer,
+    RotatedToken, Token, TokenServices, TokenTerms,
 };
 use runtime::facade::{
     CreateOwnToken, CreateTokenForFile, FindTokens, LoadFile, LoadPeerToken, Ownership, UpdateToken, UploadOwnFile,
@@ -242,12 +242,17 @@ impl RestClient {
     pub(crate) async fn find_tokens(&self, request: &FindTokens) -> Result<ListedTokens, Failure> {
         let queries = request.queries.iter().map(|query| ("queries[]", query.as_str()));
         let total = ("total", if request.is_counted { "true" } else { "false" });
-        let parameters: Vec<_> = queries.chain([total]).collect();
+        let file = request.file.as_deref().map(|file| ("file", file));
+        let parameters: Vec<_> = queries.chain(file).chain([total]).collect();
         result(self.request(Method::GET, "Tokens").query(&parameters)).await
     }
 
-    pub(crate) async fn token(&self, id: &str) -> Result<Token, Failure> {
-        result(self.request(Method::GET, &format!("Tokens/{id}"))).await
+    pub(crate) async fn token(&self, id: &AnyTokenId) -> Result<AnyToken, Failure> {
+        let request = self.request(Method::GET, &format!("Tokens/{}", id.as_str()));
+        match id {
+            AnyTokenId::E2e(_) => Ok(AnyToken::E2e(result(request).await?)),
+            AnyTokenId::Node(_) => Ok(AnyToken::Node(result(request).await?)),
+        }
     }
 
     pub(crate) async fn create_own_token(&self, request: &CreateOwnToken) -> Result<Token, Failure> {
@@ -262,12 +267,16 @@ impl RestClient {
         send(self.request(Method::POST, &format!("Tokens/{id}/Unlock"))).await.map(drop)
     }
 
-    pub(crate) async fn update_token(&self, id: &str, request: &UpdateToken) -> Result<ChangedToken, Failure> {
-        result(self.request(Method::PATCH, &format!("Tokens/{id}")).json(request)).await
+    pub(crate) async fn update_token(
+        &self,
+        id: &AnyTokenId,
+        request: &UpdateToken,
+    ) -> Result<ChangedAnyToken, Failure> {
+        changed(id, self.request(Method::PATCH, &format!("Tokens/{}", id.as_str())).json(request)).await
     }
 
-    pub(crate) async fn revoke_token(&self, id: &str) -> Result<ChangedToken, Failure> {
-        result(self.request(Method::POST, &format!("Tokens/{id}/Revoke"))).await
+    pub(crate) async fn revoke_token(&self, id: &AnyTokenId) -> Result<ChangedAnyToken, Failure> {
+        changed(id, self.request(Method::POST, &format!("Tokens/{}/Revoke", id.as_str()))).await
     }
 
     pub(crate) async fn rotate_token(&self, id: &str) -> Result<RotatedToken, Failure> {
@@ -371,6 +380,14 @@ async fn send(request: RequestBuilder) -> Result<Response, Failure> {
 async fn result<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Failure> {
     let answer = send(request).await?.json::<Envelope<T>>().await;
     answer.map(|envelope| envelope.result).map_err(unreachable_node)
+}
+
+/// The kind of a token tells the form of the answer.
+async fn changed(id: &AnyTokenId, request: RequestBuilder) -> Result<ChangedAnyToken, Failure> {
+    match id {
+        AnyTokenId::E2e(_) => Ok(ChangedAnyToken::E2e(result(request).await?)),
+        AnyTokenId::Node(_) => Ok(ChangedAnyToken::Node(result(request).await?)),
+    }
 }
 
 async fn file(request: RequestBuilder) -> Result<File, Failure> {

@@ -95,6 +95,13 @@ impl Served {
         json!({ "url": url, "listen": listen, "apiKeyFile": self.api_key_file.to_string_lossy() })
     }
 
+    /// Endpoint, project and key file of `/v1` as a person reads them, or nothing if it is off.
+    pub(crate) fn appwrite_rows(&self) -> Vec<(&'static str, String)> {
+        let (Some(url), Some(appwrite)) = (self.url(), &self.appwrite) else { return Vec::new() };
+        let endpoint = format!("{url}/v1, project {}", appwrite.project);
+        vec![("Storage API", endpoint), ("Storage key", appwrite.key_file.display().to_string())]
+    }
+
     /// `{"endpoint", "project", "keyFile"}` for clients of Appwrite's storage, or nothing if it is off.
     pub(crate) fn appwrite_json(&self) -> Value {
         let (Some(url), Some(appwrite)) = (self.url(), &self.appwrite) else { return Value::Null };
@@ -122,7 +129,7 @@ impl Served {
     }
 }
 
-/// Checks the keys that a start will accept, without making one. Returns where the key of the key file comes from.
+/// Checks the keys that a start will accept, without making one. Returns which key files there are, or will be.
 ///
 /// # Errors
 /// A failure for a file that cannot be read and for keys that are not good enough.
@@ -131,16 +138,23 @@ pub(crate) fn check_keys(settings: &Settings, dir: &DataDir) -> Result<String, F
     let own_key = api_key::read(&path)?;
     let is_made = own_key.is_some();
     let mut own_keys: Vec<_> = own_key.map(|key| ApiKey::new(KEY_FILE_NAME, key)).into_iter().collect();
+    let mut files = vec![key_file_text("the key file", is_made, &path)];
     if let Some(appwrite) = &settings.appwrite {
-        let key = api_key::read(&api_key::appwrite_path(appwrite.key_file.as_deref(), dir))?;
+        let path = api_key::appwrite_path(appwrite.key_file.as_deref(), dir);
+        let key = api_key::read(&path)?;
+        files.push(key_file_text("the key file of /v1", key.is_some(), &path));
         own_keys.extend(key.map(|key| appwrite_key(APPWRITE_FILE_NAME, key, None)).transpose()?);
     }
     let is_configured = settings.appwrite.as_ref().is_some_and(|appwrite| !appwrite.keys.is_empty());
     if !own_keys.is_empty() || !settings.api_keys.is_empty() || is_configured {
         keys(settings, own_keys, dir)?;
     }
-    let what = if is_made { "the key file is" } else { "the first start creates the key file" };
-    Ok(format!("{what} {}", path.display()))
+    Ok(files.join("; "))
+}
+
+fn key_file_text(which: &str, is_made: bool, path: &Path) -> String {
+    let path = path.display();
+    if is_made { format!("{which} is {path}") } else { format!("the next start creates {which} {path}") }
 }
 
 /// What logs call the key of the key file.

@@ -7,6 +7,7 @@ use runtime::dto::{MaxDownloads, TokenLabel, TokenTransports};
 use runtime::facade::{CreateTokenForFile, NewTerms};
 use runtime::{Address, ErrorCode, Timestamp};
 
+use crate::code::Code;
 use crate::failure::Failure;
 use crate::passwords::NewPassword;
 use crate::time::{self, Span};
@@ -20,7 +21,13 @@ pub(crate) struct TermsOptions {
     pub(crate) for_identity: Option<Address>,
     /// Time until the token expires, such as 90s, 15m, 12h, 7d or 2w; never: not before the file (default: 7d for `share`,
     /// otherwise never)
-    #[arg(long, value_name = "SPAN", value_parser = time::parse_span, conflicts_with = "expires_at")]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        value_parser = time::parse_span,
+        allow_hyphen_values = true,
+        conflicts_with = "expires_at"
+    )]
     pub(crate) expires_in: Option<Span>,
     /// ISO 8601 time at which the token expires
     #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
@@ -97,6 +104,25 @@ impl TermsOptions {
     }
 }
 
+/// A failure to create a token, in the words of the command line if the backbone does not offer its terms.
+pub(crate) fn explain(failure: Failure, terms: &NewTerms) -> Failure {
+    if failure.code != Some(Code::Runtime(ErrorCode::NotSupported)) {
+        return failure;
+    }
+    let limits = [terms.max_downloads.map(|_| "--max-downloads"), terms.not_before.map(|_| "--not-before")];
+    let limits: Vec<_> = limits.into_iter().flatten().collect();
+    match limits.is_empty() {
+        false => Failure { message: NO_LIMITS.to_owned(), ..failure }.hint(format!(
+            "omit {}, use a backbone that has terms of tokens, or share the file with `enlace share --direct-only`",
+            limits.join(" and ")
+        )),
+        true if terms.notify.is_some() => failure.hint("omit --notify, or use a backbone that has terms of tokens"),
+        true => failure,
+    }
+}
+
+const NO_LIMITS: &str = "the backbone cannot limit how often a token is used, nor from when on";
+
 /// Refuses a time of expiry that has passed.
 ///
 /// # Errors
@@ -141,6 +167,22 @@ mod tests {
         assert_eq!(refused.kind, crate::code::Kind::Usage);
         assert_eq!(refused.message, "the backbone allows an expiry of at most 1 day from now");
         assert!(refused.hint.unwrap().contains("--expires-in 1d"));
+    }
+
+    #[test]
+    fn terms_that_a_backbone_does_not_offer_are_named_as_options() {
+        let refused = || Failure::from(runtime::Error::NotSupported("The backbone cannot do it.".to_owned()));
+        let counted = NewTerms { max_downloads: "1".parse().ok(), ..NewTerms::default() };
+        let explained = explain(refused(), &counted);
+        assert_eq!((explained.message.as_str(), explained.code.clone()), (NO_LIMITS, refused().code));
+        assert!(
+            explained.hint.as_ref().is_some_and(|hint| hint.starts_with("omit --max-downloads, ")),
+            "{explained:?}"
+        );
+        let both = explain(refused(), &NewTerms { not_before: Some(time::now()), ..counted });
+        assert!(both.hint.is_some_and(|hint| hint.starts_with("omit --max-downloads and --not-before, ")));
+        let plain = explain(refused(), &NewTerms::default());
+        assert_eq!((plain.message, plain.hint), (refused().message, refused().hint));
     }
 
     #[test]

@@ -96,9 +96,9 @@ describe("faces answer as they are described", { skip: reason }, () => {
         const [files, deletedFiles] = await groups(2, file);
         const [tokens, deletedTokens, rotated, revoked] = await groups(4, token);
         return [
-            ...bindings("^(GET|POST|PATCH) .*/Files/", { "path.id": files }),
+            ...bindings("^(GET|HEAD|POST|PATCH) .*/Files/", { "path.id": files }),
             ...bindings("^DELETE .*/Files/", { "path.id": deletedFiles }),
-            ...bindings("^((GET|PATCH) .*/Tokens/|POST .*/Unlock$)", { "path.id": tokens }),
+            ...bindings("^((GET|HEAD|PATCH) .*/Tokens/|POST .*/Unlock$)", { "path.id": tokens }),
             ...bindings("^DELETE .*/Tokens/", { "path.id": deletedTokens }),
             ...bindings("^POST .*/Rotate$", { "path.id": rotated }),
             ...bindings("^POST .*/Revoke$", { "path.id": revoked }),
@@ -134,8 +134,8 @@ describe("faces answer as they are described", { skip: reason }, () => {
         const query = JSON.stringify({ method: "limit", values: [2] });
         return [
             ...(await filesAndTokens(prefix)),
-            ...bindings("^GET .*/Downloads/", { "path.id": downloads.flat() }),
-            ...bindings("^GET .*/v1/Tokens$", { "query.queries[]": [query], "query.total": ["true", "false"] }),
+            ...bindings("^(GET|HEAD) .*/Downloads/", { "path.id": downloads.flat() }),
+            ...bindings("^(GET|HEAD) .*/v1/Tokens$", { "query.queries[]": [query], "query.total": ["true", "false"], "query.file": [file.id] }),
         ];
     }
 
@@ -153,15 +153,15 @@ describe("faces answer as they are described", { skip: reason }, () => {
         const [ids, deletedIds, revokedIds] = [tokens, deletedTokens, revoked].map((group) => group.map(({ $id }) => $id));
         const query = (method, attribute, ...values) => JSON.stringify({ method, attribute, values });
         return [
-            ...bindings("^(GET|PATCH) .*/tokens/[{]tokenId", { "path.tokenId": ids }),
+            ...bindings("^(GET|HEAD|PATCH) .*/tokens/[{]tokenId", { "path.tokenId": ids }),
             ...bindings("^POST .*/tokens/[{]tokenId[}]/rotate$", { "path.tokenId": ids }),
             ...bindings("^DELETE .*/tokens/[{]tokenId", { "path.tokenId": deletedIds }),
             ...bindings("^POST .*/tokens/[{]tokenId[}]/revoke$", { "path.tokenId": revokedIds }),
             ...bindings("^DELETE .*/v1/tokens$", { "query.queries[]": [query("equal", "label", "unwanted")] }),
-            ...bindings("^GET .*/v1/(tokens|storage/buckets)$", { "query.queries[]": [query("limit", undefined, 2)] }),
+            ...bindings("^(GET|HEAD) .*/v1/(tokens|storage/buckets)$", { "query.queries[]": [query("limit", undefined, 2)] }),
             ...bindings("/tokens/claims$", { "body.token": [claimed.secret] }),
             ...bindings("/claims/[{]claimId", { "path.claimId": claims }),
-            ...bindings("^(GET|POST|PUT) .*/buckets/", { "path.bucketId": kept, "path.fileId": kept }),
+            ...bindings("^(GET|HEAD|POST|PUT) .*/buckets/", { "path.bucketId": kept, "path.fileId": kept }),
             ...bindings("^DELETE .*/files/", { "path.bucketId": kept, "path.fileId": deleted }),
             ...bindings("^DELETE .*/buckets/[^/]*$", { "path.bucketId": deleted }),
         ];

@@ -31,29 +31,34 @@ impl Default for AppwriteConfig {
     }
 }
 
-/// A scope that no route of `/v1` needs.
+/// Scopes that no route of `/v1` needs: all of those that were given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no scope '{name}'; use {}", SCOPES.join(", "))]
-pub struct UnknownScope {
-    name: String,
+#[error("there is no scope '{}'; use {}", .names.join("' or '"), SCOPES.join(", "))]
+pub struct UnknownScopes {
+    names: Vec<String>,
 }
 
 impl ApiKey {
     /// A key for `/v1` with some scopes, or with all of them if none are given.
     ///
     /// # Errors
-    /// [`UnknownScope`].
-    pub fn for_appwrite(name: impl Into<String>, key: Secret, scopes: Option<&[String]>) -> Result<Self, UnknownScope> {
+    /// [`UnknownScopes`].
+    pub fn for_appwrite(
+        name: impl Into<String>,
+        key: Secret,
+        scopes: Option<&[String]>,
+    ) -> Result<Self, UnknownScopes> {
+        let unknown = scopes.unwrap_or_default().iter().filter(|scope| !SCOPES.contains(&scope.as_str()));
+        let names: Vec<_> = unknown.cloned().collect();
+        if !names.is_empty() {
+            return Err(UnknownScopes { names });
+        }
         let scopes = match scopes {
             None => SCOPES.map(needed).into(),
-            Some(scopes) => scopes.iter().map(|scope| known(scope)).collect::<Result<_, _>>()?,
+            Some(scopes) => scopes.iter().map(|scope| needed(scope)).collect(),
         };
         Ok(Self { scopes, ..Self::new(name, key) })
     }
-}
-
-fn known(scope: &str) -> Result<String, UnknownScope> {
-    if SCOPES.contains(&scope) { Ok(needed(scope)) } else { Err(UnknownScope { name: scope.to_owned() }) }
 }
 
 /// The role for a scope.
@@ -80,5 +85,8 @@ mod tests {
             let refused = key(Some(&[scope.to_owned()])).unwrap_err();
             assert!(refused.to_string().contains("buckets.read"), "{refused}");
         }
+        let several = ["a", "files.read", "b"].map(str::to_owned);
+        let refused = key(Some(&several)).unwrap_err().to_string();
+        assert!(refused.starts_with("there is no scope 'a' or 'b'; use buckets.read, "), "{refused}");
     }
 }

@@ -31,7 +31,7 @@ use runtime::Timestamp;
 use runtime::storage::Caller;
 use serde::Serialize;
 
-pub use config::{AppwriteConfig, UnknownScope};
+pub use config::{AppwriteConfig, UnknownScopes};
 
 use self::config::needed;
 use self::rates::Rates;
@@ -94,6 +94,8 @@ pub(crate) fn face(config: &AppwriteConfig) -> Face {
             key_header: "X-Appwrite-Key",
             pattern: |name| (name != "claimId").then_some(ID),
             headers: &[("X-Appwrite-Project", "The project; plain URLs name it in the parameter `project`.")],
+            query: &[("project", "The project, unless the header has it.")],
+            is_exact: true,
         },
     }
 }
@@ -159,7 +161,10 @@ pub(super) struct AppwriteError {
     version: &'static str,
 }
 
-fn problem(problem: &Problem, _: Timestamp) -> Reply {
+fn problem(problem: &Problem, parts: &Parts, _: Timestamp) -> Reply {
+    if page::is_told(problem, parts) {
+        return page::refused(problem);
+    }
     let body = AppwriteError {
         message: problem.message().to_owned(),
         code: problem.status().as_u16(),

@@ -1,12 +1,14 @@
 //! Pages for people who open the URL of a token whose uses are counted. Looking at one uses nothing: only its button does, and
 //! programs that look at links for previews press none.
 
-use http::{HeaderValue, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use runtime::storage::ContentUse;
 
 use super::preview;
 use crate::call::Call;
 use crate::problem::Problem;
+use crate::protocol::{parse_query, segments};
 use crate::reply::Reply;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -17,7 +19,33 @@ const POLICY: &str =
 
 /// Whether a person opened the URL in a browser.
 pub(super) fn is_wanted(call: &Call<()>) -> bool {
-    let accepted = call.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepts_pages(&call.headers)
+}
+
+/// Whether a person is to be told of a failure: one who opened the URL of a token, or pressed the button of its page, and is refused
+/// because of the token, or for asking too often.
+pub(super) fn is_told(problem: &Problem, parts: &Parts) -> bool {
+    let statuses = [StatusCode::UNAUTHORIZED, StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS];
+    statuses.contains(&problem.status()) && accepts_pages(&parts.headers) && is_of_token(parts)
+}
+
+/// Whether a request is that of a URL of a token, or of the button of its page.
+fn is_of_token(parts: &Parts) -> bool {
+    let segments = segments(parts.uri.path());
+    match segments.as_slice() {
+        [_, tokens, claims] => tokens.eq_ignore_ascii_case("tokens") && claims.eq_ignore_ascii_case("claims"),
+        [_, storage, _, _, _, _, used_as] => {
+            let all = [ContentUse::View, ContentUse::Preview, ContentUse::Download];
+            let is_content = all.iter().any(|known| used_as.eq_ignore_ascii_case(known.as_str()));
+            let query = parse_query(parts.uri.query().unwrap_or_default()).unwrap_or_default();
+            storage.eq_ignore_ascii_case("storage") && is_content && query.iter().any(|(name, _)| name == "token")
+        }
+        _ => false,
+    }
+}
+
+fn accepts_pages(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut types = accepted.split(',').filter_map(|range| range.split(';').next());
     types.any(|media| media.trim().eq_ignore_ascii_case("text/html"))
 }
@@ -47,9 +75,12 @@ pub(super) fn offer(call: &Call<()>, secret: &str, used_as: ContentUse) -> Reply
     page(StatusCode::OK, "A file for you", &body)
 }
 
-/// Why the button does not lead to the content.
+/// Why the URL, or the button, does not lead to the content.
 pub(super) fn refused(problem: &Problem) -> Reply {
-    page(problem.status(), "The file cannot be loaded", &format!("<p>{}</p>", escaped(problem.message())))
+    let text = format!("<p>{}</p>", escaped(problem.message()));
+    let mut page = page(problem.status(), "The file cannot be loaded", &text);
+    page.headers.extend(problem.headers());
+    page
 }
 
 /// A text as a part of a query.

@@ -171,7 +171,7 @@ fn tokens_of_files(resource: Make) -> Vec<Resource> {
             vec![operation!(
                 POST,
                 tokens::claim,
-                Input::Json(tokens::claim_shape),
+                Input::JsonOrForm(tokens::claim_shape),
                 Output::NewOrLeading("AppwriteTokenClaim"),
                 "Leases a use of a token to whoever presents its secret"
             )],

@@ -52,6 +52,8 @@ pub(crate) fn face(dialect: Dialect) -> Face {
             key_header: "X-API-KEY",
             pattern: |_| None,
             headers: &[],
+            query: &[],
+            is_exact: false,
         },
     }
 }
@@ -80,7 +82,7 @@ fn envelope(reply: Reply) -> Reply {
     if is_new { reply.with(header::LOCATION, NOWHERE) } else { reply }
 }
 
-fn problem(problem: &Problem, now: Timestamp) -> Reply {
+fn problem(problem: &Problem, _: &Parts, now: Timestamp) -> Reply {
     Reply::problem(problem, &problem.body(now))
 }
 
@@ -134,11 +136,11 @@ mod tests {
     #[test]
     fn the_methods_of_the_first_matching_path_are_allowed() {
         let refused = |allow: &str| Err((405, allow.to_owned()));
-        assert_eq!(lookup(Method::PUT, "/api/v2/Files/Own"), refused("POST, GET"));
-        assert_eq!(lookup(Method::OPTIONS, "/api/v2/Files"), refused("GET"));
-        assert_eq!(lookup(Method::POST, "/api/v2/IdentityMetadata"), refused("PUT, GET, DELETE"));
-        assert_eq!(lookup(Method::PUT, "/api/v2/Tokens/x"), refused("GET"));
-        assert_eq!(lookup(Method::PUT, "/api/core/v1/Tokens/x"), refused("DELETE, GET"));
+        assert_eq!(lookup(Method::PUT, "/api/v2/Files/Own"), refused("POST, GET, HEAD"));
+        assert_eq!(lookup(Method::OPTIONS, "/api/v2/Files"), refused("GET, HEAD"));
+        assert_eq!(lookup(Method::POST, "/api/v2/IdentityMetadata"), refused("PUT, GET, HEAD, DELETE"));
+        assert_eq!(lookup(Method::PUT, "/api/v2/Tokens/x"), refused("GET, HEAD"));
+        assert_eq!(lookup(Method::PUT, "/api/core/v1/Tokens/x"), refused("DELETE, GET, HEAD"));
     }
 
     #[test]
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn tokens_are_deleted_in_one_dialect_only() {
-        assert_eq!(lookup(Method::DELETE, "/api/v2/Tokens/x"), Err((405, "GET".to_owned())));
+        assert_eq!(lookup(Method::DELETE, "/api/v2/Tokens/x"), Err((405, "GET, HEAD".to_owned())));
         assert_eq!(lookup(Method::DELETE, "/api/core/v1/Tokens/x"), Ok("Deletes a token"));
     }
 }

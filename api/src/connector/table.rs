@@ -21,6 +21,11 @@ pub(crate) const FILE_WITH_FORMAT: &str = "FileWithFormat";
 /// The component for tokens that say whether they are revoked.
 pub(crate) const TOKEN_WITH_TERMS: &str = "TokenWithTerms";
 
+/// The component for a token of either kind.
+pub(crate) const ANY_TOKEN: &str = "AnyToken";
+/// The component for one whose terms were changed.
+pub(crate) const CHANGED_ANY_TOKEN: &str = "ChangedAnyToken";
+
 /// No declared type: whatever the client accepts is fine.
 const ANYTHING: &[Media] = &[];
 const JSON: &[Media] = &[Media::JSON];
@@ -30,6 +35,7 @@ const JSON_OR_PNG: &[Media] = &[Media::JSON, Media::PNG];
 pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
     let file = if differences.formats { FILE_WITH_FORMAT } else { "File" };
     let token = if differences.token_terms { TOKEN_WITH_TERMS } else { "Token" };
+    let any_token = if differences.token_terms { ANY_TOKEN } else { "Token" };
     let qr_code = || if differences.truncated_qr_codes { Input::Flags(&["newQRCodeFormat"]) } else { Input::None };
     macro_rules! operation {
         ($method:ident, $produces:ident, $handler:path, $input:expr, $output:expr, $summary:literal) => {
@@ -303,7 +309,7 @@ pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
                     JSON_OR_PNG,
                     tokens::get,
                     qr_code(),
-                    Output::One(token),
+                    Output::One(any_token),
                     "A token by id; as a picture, the QR code of its reference"
                 ),
                 operation!(
@@ -311,7 +317,7 @@ pub(crate) fn resources(differences: Differences) -> Vec<Resource> {
                     JSON,
                     tokens::update,
                     Input::Json(tokens::changes),
-                    Output::One("ChangedToken"),
+                    Output::One(CHANGED_ANY_TOKEN),
                     "Changes the terms of an own token, at the backbone and at this node"
                 ),
             ]

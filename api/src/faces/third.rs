@@ -66,7 +66,7 @@ fn notes() -> Face {
         forbidden: |_, _| Problem::forbidden(),
         allowance: unlimited(),
         envelope: |reply| reply.wrapped("{\"data\":", ",\"version\":1}"),
-        problem: |problem, _| {
+        problem: |problem, _, _| {
             let body = json!({"type": problem.code(), "code": problem.status().as_u16()});
             Reply::problem(problem, &body)
         },
@@ -81,6 +81,8 @@ fn notes() -> Face {
             key_header: "X-Notes-Key",
             pattern: |_| None,
             headers: &[],
+            query: &[],
+            is_exact: false,
         },
     }
 }

@@ -7,12 +7,15 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{
     ArrayBuilder, ComponentsBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type,
 };
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required,
     ResponseBuilder, ResponsesBuilder,
 };
 
+use super::failures;
 use crate::face::{self, Face, Input, Output, QueryParameter, Resource, Schemas};
 use crate::protocol::Media;
 
@@ -22,7 +25,7 @@ pub(crate) fn document(faces: &[Face]) -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Share files end-to-end encrypted: files, tokens, and the identity that owns them."))
         .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").build()));
-    let mut components = components(faces);
+    let mut components = components(faces).security_scheme(FILE_TOKEN, file_token());
     for Schemas { security, key_header, .. } in faces.iter().map(|face| &face.schemas) {
         let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(*key_header)));
         components = components.security_scheme(*security, key);
@@ -35,10 +38,25 @@ fn requirement(face: &Face) -> SecurityRequirement {
     SecurityRequirement::new::<_, [&str; 0], &str>(face.schemas.security, [])
 }
 
-/// A key, or none where guests are let in.
-fn requirements(face: &Face, resource: &Resource) -> Vec<SecurityRequirement> {
+/// The secret of a file token as a header. It opens what it is for, and nothing else.
+const FILE_TOKEN: &str = "fileToken";
+
+fn file_token() -> SecurityScheme {
+    let text = "The secret of a file token, instead of X-File-Token or the parameter `token`.";
+    SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build())
+}
+
+/// Whether the secret of a file token is of use.
+fn takes_file_token(operation: &face::Operation) -> bool {
+    let face::Description { input, output, .. } = &operation.description;
+    matches!(input, Input::ByToken(_)) || matches!(output, Output::NewOrLeading(_))
+}
+
+/// A key, or none where guests are let in, or a file token.
+fn requirements(face: &Face, resource: &Resource, operation: &face::Operation) -> Vec<SecurityRequirement> {
+    let by_token = takes_file_token(operation).then(|| SecurityRequirement::new::<_, [&str; 0], &str>(FILE_TOKEN, []));
     let none = (face.schemas.for_guests)(resource.need).then(SecurityRequirement::default);
-    [requirement(face)].into_iter().chain(none).collect()
+    [requirement(face)].into_iter().chain(by_token).chain(none).collect()
 }
 
 fn paths(faces: &[Face]) -> Paths {
@@ -46,12 +64,12 @@ fn paths(faces: &[Face]) -> Paths {
     for face in faces {
         for resource in &face.resources {
             let path = format!("{}/{}", face.path_prefix(), resource.path);
-            for operation in &resource.operations {
-                let mut described = describe(face, resource, operation);
+            for (operation, method) in methods(face, resource) {
+                let mut described = describe(face, resource, (operation, &method));
                 if face.schemas.security != faces[0].schemas.security {
-                    described.security = Some(requirements(face, resource));
+                    described.security = Some(requirements(face, resource, operation));
                 }
-                let item = utoipa::openapi::PathItem::new(http_method(&operation.method), described);
+                let item = utoipa::openapi::PathItem::new(http_method(&method), described);
                 paths = paths.path(&path, item);
             }
         }
@@ -65,11 +83,20 @@ fn paths(faces: &[Face]) -> Paths {
     paths.path("/health", utoipa::openapi::PathItem::new(HttpMethod::Get, health)).build()
 }
 
-fn describe(face: &Face, resource: &Resource, operation: &face::Operation) -> Operation {
+/// The operations of a path, each with its method, and with `HEAD` where the face is described exactly.
+fn methods<'f>(face: &Face, resource: &'f Resource) -> impl Iterator<Item = (&'f face::Operation, Method)> {
+    let is_exact = face.schemas.is_exact;
+    resource.operations.iter().flat_map(move |operation| {
+        let head = (is_exact && operation.method == Method::GET).then_some(Method::HEAD);
+        std::iter::once(operation.method.clone()).chain(head).map(move |method| (operation, method))
+    })
+}
+
+fn describe(face: &Face, resource: &Resource, (operation, method): (&face::Operation, &Method)) -> Operation {
     let description = &operation.description;
     let area = resource.path.split('/').next().unwrap_or_default();
     let mut builder = OperationBuilder::new()
-        .operation_id(Some(operation_id(face, resource.path, &operation.method)))
+        .operation_id(Some(operation_id(face, resource.path, method)))
         .summary(Some(description.summary))
         .tag(format!("{area} ({})", face.path_prefix()));
     let headers = face.schemas.headers.iter().copied().map(header);
@@ -81,12 +108,20 @@ fn describe(face: &Face, resource: &Resource, operation: &face::Operation) -> Op
     if let Some(body) = request_body(&description.input) {
         builder = builder.request_body(Some(body));
     }
-    let responses = ResponsesBuilder::new()
-        .responses_from_iter([(status(&description.output), success(face, operation))])
-        .responses_from_iter(found(face, &description.output))
-        .responses_from_iter(parts(&description.output))
-        .responses_from_iter(leading(&description.output))
-        .response("default", failure(face, &description.output));
+    let answers = [(status(&description.output), success(face, operation))].into_iter();
+    let answers = answers.chain(found(face, &description.output)).chain(parts(&description.output));
+    let answers = answers.chain(leading(&description.output)).map(|(status, response)| (status, response.build()));
+    let answers = answers.map(|(status, mut response)| {
+        if *method == Method::HEAD {
+            response.content.clear();
+        }
+        (status, response)
+    });
+    let responses = ResponsesBuilder::new().responses_from_iter(answers);
+    let responses = match face.schemas.is_exact {
+        true => responses.responses_from_iter(failures::of(face, operation)),
+        false => responses.response("default", failures::response(face, "A failure")),
+    };
     builder.responses(responses).build()
 }
 
@@ -110,8 +145,10 @@ fn parameters(face: &Face, path: &str, input: &Input) -> Vec<ParameterBuilder> {
                 parameter(name, ParameterIn::Query, schema).description(Some(description))
             }))
         }
-        Input::None | Input::Json(_) | Input::FreeJson(_) | Input::Upload(_) => {}
+        Input::None | Input::Json(_) | Input::JsonOrForm(_) | Input::FreeJson(_) | Input::Upload(_) => {}
     }
+    let of_all = face.schemas.query.iter();
+    all.extend(of_all.map(|(name, meaning)| parameter(name, ParameterIn::Query, text()).description(Some(*meaning))));
     if let Input::ByToken(_) = input {
         let of_token = [("token", "The secret of a file token."), ("claim", "The id of a claim of it.")];
         all.extend(
@@ -176,25 +213,19 @@ fn leading(output: &Output) -> Option<(&'static str, ResponseBuilder)> {
     Some(("303", ResponseBuilder::new().description("A browser is led to the content").header("Location", location)))
 }
 
-fn failure(face: &Face, output: &Output) -> ResponseBuilder {
-    let response = json_response("A failure", reference(face.schemas.problem));
-    match output {
-        Output::NewOrLeading(_) => {
-            let text = ObjectBuilder::new().schema_type(Type::String).description(Some("A page for browsers."));
-            response.content("text/html", ContentBuilder::new().schema(Some(Schema::Object(text.build()))).build())
-        }
-        _ => response,
-    }
-}
-
 fn request_body(input: &Input) -> Option<RequestBody> {
     match input {
-        Input::Json(shape) | Input::FreeJson(shape) => {
+        Input::Json(shape) | Input::JsonOrForm(shape) | Input::FreeJson(shape) => {
             let shape = shape();
             let required = shape.properties.iter().any(|property| property.required);
-            let content = ContentBuilder::new().schema(Some(shape.describe())).build();
+            let content = || ContentBuilder::new().schema(Some(shape.describe())).build();
             let required = if required { Required::True } else { Required::False };
-            Some(RequestBodyBuilder::new().content("application/json", content).required(Some(required)).build())
+            let body = RequestBodyBuilder::new().content("application/json", content());
+            let body = match input {
+                Input::JsonOrForm(_) => body.content("application/x-www-form-urlencoded", content()),
+                _ => body,
+            };
+            Some(body.required(Some(required)).build())
         }
         Input::Upload(form) => {
             let Schema::Object(mut form) = form().describe() else { return None };
@@ -295,6 +326,9 @@ fn components(faces: &[Face]) -> ComponentsBuilder {
     for (name, schema) in faces.iter().flat_map(|face| (face.schemas.components)()) {
         components = components.schema(name, schema);
     }
+    for (name, response) in faces.iter().filter(|face| face.schemas.is_exact).flat_map(failures::components) {
+        components = components.response(name, response);
+    }
     components
 }
 
@@ -304,6 +338,7 @@ fn http_method(method: &Method) -> HttpMethod {
         Method::PUT => HttpMethod::Put,
         Method::PATCH => HttpMethod::Patch,
         Method::DELETE => HttpMethod::Delete,
+        Method::HEAD => HttpMethod::Head,
         _ => HttpMethod::Get,
     }
 }
@@ -346,8 +381,8 @@ mod tests {
             match value {
                 Value::Object(object) => {
                     if let Some(name) = object.get("$ref").and_then(Value::as_str) {
-                        let name = name.strip_prefix("#/components/schemas/").unwrap();
-                        assert!(components["schemas"][name].is_object(), "{name}");
+                        let (kind, name) = name.strip_prefix("#/components/").unwrap().split_once('/').unwrap();
+                        assert!(components[kind][name].is_object(), "{kind} {name}");
                     }
                     object.values().for_each(|inner| check(inner, components));
                 }
@@ -362,10 +397,12 @@ mod tests {
     #[test]
     fn a_key_is_optional_where_guests_are_let_in() {
         let paths = &as_json()["paths"];
-        let key = json!({"appwriteKey": []});
+        let (key, token) = (json!({"appwriteKey": []}), json!({"fileToken": []}));
         for (path, method, expected) in [
-            ("/v1/tokens/claims", "post", json!([key, {}])),
-            ("/v1/storage/buckets/{bucketId}/files/{fileId}/view", "get", json!([key, {}])),
+            ("/v1/tokens/claims", "post", json!([key, token, {}])),
+            ("/v1/storage/buckets/{bucketId}/files/{fileId}/view", "get", json!([key, token, {}])),
+            ("/v1/storage/buckets/{bucketId}/files/{fileId}/view", "head", json!([key, token, {}])),
+            ("/v1/storage/buckets/{bucketId}/files", "get", json!([key, {}])),
             ("/v1/storage/buckets", "get", json!([key])),
             ("/v1/tokens", "get", json!([key])),
             ("/api/v2/Files", "get", Value::Null),
@@ -376,11 +413,41 @@ mod tests {
 
     #[test]
     fn a_claim_can_lead_a_browser_to_the_content() {
-        let responses = &as_json()["paths"]["/v1/tokens/claims"]["post"]["responses"];
+        let document = as_json();
+        let claim = &document["paths"]["/v1/tokens/claims"]["post"];
+        let (body, responses) = (&claim["requestBody"]["content"], &claim["responses"]);
+        for media in ["application/json", "application/x-www-form-urlencoded"] {
+            assert!(body[media]["schema"]["properties"]["then"].is_object(), "{body}");
+        }
         assert!(responses["201"]["content"]["application/json"].is_object(), "{responses}");
         assert!(responses["303"]["headers"]["Location"].is_object(), "{responses}");
-        let failure = &responses["default"]["content"];
-        assert!(failure["application/json"].is_object() && failure["text/html"].is_object(), "{responses}");
+        for status in ["401", "409", "429"] {
+            let name = responses[status]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+            let failure = &document["components"]["responses"][name]["content"];
+            assert!(failure["application/json"].is_object() && failure["text/html"].is_object(), "{name}");
+        }
+    }
+
+    #[test]
+    fn own_faces_tell_of_each_status_and_of_head_and_the_dialects_as_they_were_published() {
+        let paths = &as_json()["paths"];
+        let statuses = |path: &str, method: &str| {
+            let responses = paths[path][method]["responses"].as_object().unwrap();
+            responses.keys().map(String::as_str).collect::<Vec<_>>().join(" ")
+        };
+        let view = "/v1/storage/buckets/{bucketId}/files/{fileId}/view";
+        let failures = "400 401 403 404 408 409 412 413 415 416 429 500 503 507";
+        for method in ["get", "head"] {
+            assert_eq!(statuses(view, method), format!("200 206 304 {failures}"));
+        }
+        assert_eq!(paths[view]["head"]["responses"]["200"].get("content"), None);
+        let names: Vec<_> = paths[view]["get"]["parameters"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+        assert!(names.contains(&&json!("project")), "{names:?}");
+        assert_eq!(statuses("/v1/tokens/{tokenId}", "get"), "200 400 401 403 404 408 413 415 429 500 503 507");
+        let own = statuses("/api/enlace/v1/Tokens/{id}", "patch");
+        assert_eq!(own, "200 400 401 403 404 406 408 409 413 415 429 500 503 507");
+        assert_eq!(statuses("/api/v2/Files", "get"), "200 default");
+        assert!(paths["/api/v2/Files"].get("head").is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod components;
 mod docs;
 mod document;
+mod failures;
 mod yaml;
 
 pub(crate) use components::Components;

@@ -8,10 +8,11 @@ use crate::protocol::is_element;
 use crate::reply::Reply;
 
 const QUERIES: &str = "queries";
+const FILE: &str = "file";
 const TOTAL: &str = "total";
 
 /// What the list can be asked with.
-pub(crate) const PARAMETERS: [&str; 2] = ["queries[]", TOTAL];
+pub(crate) const PARAMETERS: [&str; 3] = ["queries[]", FILE, TOTAL];
 
 /// `GET Tokens`
 pub(crate) async fn find(call: Call) -> Result<Reply, Problem> {
@@ -24,10 +25,11 @@ fn request(parameters: &[(String, String)]) -> Result<FindTokens, Problem> {
     let mut request = FindTokens::default();
     for (name, value) in parameters {
         match name.as_str() {
+            FILE => request.file = Some(value.clone()),
             TOTAL => request.is_counted = flag(TOTAL, value)?,
             name if is_element(name, QUERIES) => request.queries.push(value.clone()),
             _ => {
-                let message = "query must NOT have other parameters than queries[] and total; filter with queries[], or use Tokens/Own and Tokens/Peer";
+                let message = "query must NOT have other parameters than queries[], file and total; filter with queries[], or use Tokens/Own and Tokens/Peer";
                 return Err(Problem::invalid_property(message));
             }
         }
@@ -54,9 +56,13 @@ mod tests {
 
     #[test]
     fn queries_come_in_their_order_and_in_three_spellings() {
-        let given = [("queries[]", "a"), ("total", "false"), ("queries[7]", "b"), ("queries", "c")];
+        let given =
+            [("queries[]", "a"), ("total", "false"), ("queries[7]", "b"), ("file", "docs:plan"), ("queries", "c")];
         let queries = ["a", "b", "c"].map(str::to_owned).to_vec();
-        assert_eq!(read(&given).unwrap(), FindTokens { queries, is_counted: false });
+        assert_eq!(
+            read(&given).unwrap(),
+            FindTokens { queries, file: Some("docs:plan".to_owned()), is_counted: false }
+        );
         assert_eq!(read(&[]).unwrap(), FindTokens::default());
     }
 

@@ -1,8 +1,8 @@
 //! Tokens: create, load, list, show, change, revoke, delete.
 
 use http::StatusCode;
-use runtime::TokenId;
-use runtime::dto::Notify;
+use runtime::Error;
+use runtime::dto::{AnyToken, AnyTokenId, Notify};
 use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership, UpdateToken};
 
 use super::password;
@@ -38,6 +38,8 @@ const TRANSPORTS: &str = "By which paths others may load it: direct and relay fr
                           backbone must have; null: all.";
 const ALLOW: &str =
     "view, preview and download, or null: nobody could enforce less of a content that its receiver opens.";
+
+const NO_REFERENCE: &str = "A token of /v1 has no reference; GET /v1/tokens/{tokenId}/qr makes a QR code of its URL.";
 
 /// The body of a creation.
 pub(crate) fn creation() -> Object {
@@ -105,57 +107,71 @@ pub(crate) async fn list_peer(call: Call) -> Result<Reply, Problem> {
 
 /// `GET Tokens/{id}`
 pub(crate) async fn get(call: Call) -> Result<Reply, Problem> {
-    let id: TokenId = call.id("id", "Token")?;
-    let token = call.runtime().tokens().token(&id).await?;
+    let id = any_id(&call, "id")?;
+    let token = match call.runtime().tokens().any_token(&id).await? {
+        AnyToken::E2e(token) => *token,
+        AnyToken::Node(_) if call.media == Media::PNG => {
+            return Err(Error::NotSupported(NO_REFERENCE.to_owned()).into());
+        }
+        AnyToken::Node(token) => return Ok(Reply::ok(&token)),
+    };
     if call.media == Media::PNG {
         let picture = qr_code::of_reference(&call, &token.reference, wants_url(&call))?;
-        return Ok(Reply::png(StatusCode::OK, &format!("{id}.png"), picture));
+        return Ok(Reply::png(StatusCode::OK, &format!("{}.png", token.id), picture));
     }
     Ok(Reply::ok(&call.differences().token(token)))
 }
 
 /// `DELETE Tokens/{id}`
 pub(crate) async fn delete(call: Call) -> Result<Reply, Problem> {
-    let id: TokenId = call.id("tokenId", "Token")?;
-    call.runtime().tokens().delete_token(&id).await?;
+    let id = any_id(&call, "tokenId")?;
+    call.runtime().tokens().delete_any_token(&id).await?;
     Ok(Reply::no_content())
 }
 
 /// `POST Tokens/{id}/Unlock`
 pub(crate) async fn unlock(call: Call) -> Result<Reply, Problem> {
-    let id: TokenId = call.id("tokenId", "Token")?;
-    call.runtime().tokens().unlock_token(&id).await?;
+    let id = any_id(&call, "tokenId")?;
+    call.runtime().tokens().unlock_any_token(&id).await?;
     Ok(Reply::no_content())
 }
 
 /// `PATCH Tokens/{id}`
 pub(crate) async fn update(mut call: Call) -> Result<Reply, Problem> {
-    let id: TokenId = call.id("tokenId", "Token")?;
+    let id = any_id(&call, "tokenId")?;
     let request: UpdateToken = call.read(&changes())?;
-    Ok(Reply::ok(&call.runtime().tokens().update_token(&id, request).await?))
+    Ok(Reply::ok(&call.runtime().tokens().update_any_token(&id, request).await?))
 }
 
 /// `POST Tokens/{id}/Revoke`
 pub(crate) async fn revoke(call: Call) -> Result<Reply, Problem> {
-    let id: TokenId = call.id("tokenId", "Token")?;
-    Ok(Reply::ok(&call.runtime().tokens().revoke_token(&id).await?))
+    let id = any_id(&call, "tokenId")?;
+    Ok(Reply::ok(&call.runtime().tokens().revoke_any_token(&id).await?))
 }
 
 /// `POST Tokens/{id}/Rotate`
 pub(crate) async fn rotate(call: Call) -> Result<Reply, Problem> {
-    let id: TokenId = call.id("tokenId", "Token")?;
-    Ok(Reply::created(&call.runtime().tokens().rotate_token(&id).await?))
+    let id = any_id(&call, "tokenId")?;
+    Ok(Reply::created(&call.runtime().tokens().rotate_any_token(&id).await?))
 }
 
 /// `GET Tokens/{id}/Terms`
 pub(crate) async fn terms(call: Call) -> Result<Reply, Problem> {
-    let id: TokenId = call.id("tokenId", "Token")?;
-    Ok(Reply::ok(&call.runtime().tokens().token_terms(&id).await?))
+    let id = any_id(&call, "tokenId")?;
+    Ok(Reply::ok(&call.runtime().tokens().any_token_terms(&id).await?))
 }
 
 /// `GET TokenServices`
 pub(crate) async fn services(call: Call) -> Result<Reply, Problem> {
     Ok(Reply::ok(&call.runtime().tokens().services().await?))
+}
+
+/// Which token a path names. Only the own face has tokens of `/v1`; to the published connectors their ids are no ids.
+fn any_id(call: &Call, name: &str) -> Result<AnyTokenId, Problem> {
+    match call.parameter().parse() {
+        Ok(id @ AnyTokenId::Node(_)) if call.differences().token_terms => Ok(id),
+        _ => call.id(name, "Token").map(AnyTokenId::E2e),
+    }
 }
 
 async fn list_of(call: Call, ownership: Ownership) -> Result<Reply, Problem> {

@@ -75,6 +75,16 @@ fn by(token: &Value, content: &str) -> String {
     format!("{content}?token={}", secret(token))
 }
 
+/// The page on which a browser is told of a refusal.
+fn refusal_page(answer: &Answer, status: u16) -> String {
+    assert_eq!(answer.status.as_u16(), status);
+    assert_eq!(header_of(answer, "content-type"), "text/html; charset=utf-8");
+    assert_eq!(header_of(answer, "cache-control"), "private, no-store");
+    let page = String::from_utf8(answer.body.to_vec()).unwrap();
+    assert!(page.contains("The file cannot be loaded"), "{page}");
+    page
+}
+
 fn header_of(answer: &Answer, name: &str) -> String {
     answer.headers[name].to_str().unwrap().to_owned()
 }
@@ -366,8 +376,8 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     // Of another file it is not a token whose use could be claimed.
     let other = by(&token, "/v1/storage/buckets/docs/files/g/view");
     for caller in [&guest, &client] {
-        let answer = caller.ranged(&other, &[("accept", "text/html")]).await;
-        assert_eq!(told(&answer), refused(401, "user_unauthorized"));
+        assert_eq!(told(&caller.get(&other).await), refused(401, "user_unauthorized"));
+        assert!(!refusal_page(&caller.ranged(&other, &[("accept", "text/html")]).await, 401).contains("<form"));
     }
     let page = guest.ranged(&format!("{download}&project=enlace"), &[("accept", "text/html,*/*;q=0.8")]).await;
     assert_eq!(
@@ -430,6 +440,15 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
     );
     assert_eq!(told(&guest.claim(&token).await), refused(409, "token_exhausted"));
     assert_eq!(told(&guest.get(&download).await), refused(409, "token_exhausted"));
+    // A browser that opens the URL again, or has a wrong one, is told so as a person is.
+    for (url, status, words) in
+        [(download.clone(), 409, "No use of the file token is left."), (format!("{VIEW}?token=wrong"), 401, "token")]
+    {
+        let page = guest.ranged(&url, &[("accept", "text/html,*/*;q=0.8")]).await;
+        assert!(refusal_page(&page, status).contains(words));
+    }
+    let without = guest.ranged(VIEW, &[("accept", "text/html")]).await;
+    assert_eq!(told(&without), refused(404, "storage_file_not_found"), "there is no token to tell of");
     assert_eq!(guest.head(&download).await.status, StatusCode::CONFLICT);
     // Whoever has a use may look as well.
     assert_eq!(guest.head(&format!("{download}&claim={id}")).await.status, StatusCode::OK);

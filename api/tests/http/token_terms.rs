@@ -126,11 +126,15 @@ async fn a_token_gets_settings_in_all_faces_and_shows_them_where_they_were_given
             ("label", json!("x".repeat(129))),
             ("notify", json!("always")),
             ("notBefore", json!(FIRST)),
+            ("transports", json!([])),
+            ("allow", json!([])),
         ] {
             let mut wrong_body = body.clone();
             wrong_body[name] = wrong;
             let answer = call(&router, Method::POST, &format!("{face}/Tokens/Own"), Some(&wrong_body)).await;
             assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{face} {name}");
+            let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+            assert!(message.trim_start_matches('\'').starts_with(name), "{message}");
         }
     }
 }

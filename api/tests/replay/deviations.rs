@@ -76,6 +76,8 @@ pub(crate) fn is_deliberate(header: &str, recorded: Option<&str>, given: Option<
         // picture comes is a matter of `Accept`.
         ("vary", None, Some("accept" | "accept-encoding"))
         | ("vary", Some("accept"), Some("accept, accept-encoding")) => true,
+        // HEAD is answered wherever GET is, and RFC 9110, section 10.2.1, has all methods in the list.
+        ("allow", Some(recorded), Some(given)) => given.replace("get, head", "get") == recorded,
         // What does not shrink is not compressed.
         ("vary", Some("accept-encoding"), None) => true,
         // Redirects have no text, and lead everybody to the same place.
@@ -127,9 +129,9 @@ static DEVIATIONS: &[Deviation] = &[
         Answer(403, Some("error.connector.http.originNotAllowed")),
         "a page of another site has no business here unless it was configured",
     ),
-    both("http PUT on Files/{id}", Header("allow", "GET, DELETE"), "DELETE exists there and Allow says so"),
-    both("http PATCH on Files/{id}", Header("allow", "GET, DELETE"), "DELETE exists there and Allow says so"),
-    both("http POST on Files/{id}", Header("allow", "GET, DELETE"), "DELETE exists there and Allow says so"),
+    both("http PUT on Files/{id}", Header("allow", "GET, HEAD, DELETE"), "DELETE exists there and Allow says so"),
+    both("http PATCH on Files/{id}", Header("allow", "GET, HEAD, DELETE"), "DELETE exists there and Allow says so"),
+    both("http POST on Files/{id}", Header("allow", "GET, HEAD, DELETE"), "DELETE exists there and Allow says so"),
     // bodies
     only(Dialect::CoreV1, "body json with charset *", Answer(400, PROPERTY), "JSON is UTF-8; it has no charset"),
     both("body json with unknown content-encoding", Answer(415, ENCODING), "says what is wrong"),

@@ -106,7 +106,13 @@ struct UploadArgs {
     #[command(flatten)]
     format: FormatOptions,
     /// Time until the file expires, such as 90s, 15m, 12h, 7d or 2w (default: never)
-    #[arg(long, value_name = "SPAN", value_parser = time::parse_duration, conflicts_with = "expires_at")]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        value_parser = time::parse_duration,
+        allow_hyphen_values = true,
+        conflicts_with = "expires_at"
+    )]
     expires_in: Option<Duration>,
     /// ISO 8601 time at which the file expires
     #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]

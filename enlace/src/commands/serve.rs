@@ -83,12 +83,11 @@ async fn serve(
     }
     let told = context.output.data(&value, || {
         let rest = served.url().map_or_else(|| "off".to_owned(), |url| format!("{url}/api/v2"));
-        shape::labelled(&[
-            ("Identity", address.to_string()),
-            ("REST API", rest),
-            ("API key", served.api_key_file().display().to_string()),
-            ("Backbone", node.backbone_url.clone()),
-        ])
+        let key = served.api_key_file().display().to_string();
+        let mut rows = vec![("Identity", address.to_string()), ("REST API", rest), ("API key", key)];
+        rows.extend(served.appwrite_rows());
+        rows.push(("Backbone", node.backbone_url.clone()));
+        shape::labelled(&rows)
     });
     if told.is_err() {
         served.stop().await;

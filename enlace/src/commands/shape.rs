@@ -3,7 +3,8 @@
 use api::Dialect;
 use runtime::Timestamp;
 use runtime::dto::{
-    ChangedToken, File, FileFormat, ListedToken, RotatedToken, Token, TokenDelivery, TokenStatus, TokenTerms,
+    AnyToken, ChangedAnyToken, ChangedToken, File, FileFormat, ListedToken, RotatedToken, Token, TokenDelivery,
+    TokenPath, TokenStatus, TokenTerms,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -37,38 +38,92 @@ pub(crate) fn status(token: &Token, now: Timestamp) -> TokenStatus {
     match token.revoked_at {
         Some(_) => TokenStatus::Revoked,
         None if token.expires_at <= now => TokenStatus::Expired,
+        None if token.not_before.is_some_and(|begin| begin > now) => TokenStatus::NotYetValid,
         None => TokenStatus::Active,
     }
 }
 
-/// A token in JSON, with its status, which the dialect does not tell.
-pub(crate) fn token_with_status(token: &Token, now: Timestamp) -> impl Serialize + use<> {
-    #[derive(Serialize)]
-    struct WithStatus<T> {
-        #[serde(flatten)]
-        token: T,
-        status: TokenStatus,
-    }
-    WithStatus { token: JSON.token(token), status: status(token, now) }
+/// A token in JSON, with what the dialect does not tell.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToldToken<T> {
+    #[serde(flatten)]
+    token: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<TokenStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terms: Option<TokenTerms>,
 }
 
-/// A token whose terms were changed, in JSON.
-pub(crate) fn changed_token(changed: &ChangedToken, now: Timestamp) -> Value {
+/// A token in JSON, with its status, which the dialect does not tell.
+pub(crate) fn token_with_status(token: &Token, status: TokenStatus) -> impl Serialize + use<> {
+    ToldToken { token: JSON.token(token), revoked_at: token.revoked_at, status: Some(status), terms: None }
+}
+
+/// A token whose terms were changed, in JSON, with its terms as they are now if they are known.
+pub(crate) fn changed_token(changed: &ChangedAnyToken, terms: Option<&TokenTerms>, now: Timestamp) -> Value {
+    match changed {
+        ChangedAnyToken::Node(changed) => json!(changed),
+        ChangedAnyToken::E2e(changed) => changed_own(changed, status_within(&changed.token, terms, now)),
+    }
+}
+
+fn changed_own(changed: &ChangedToken, status: TokenStatus) -> Value {
     json!({
-        "token": token_with_status(&changed.token, now), "backbone": changed.backbone, "peers": changed.peers
+        "token": token_with_status(&changed.token, status), "backbone": changed.backbone, "peers": changed.peers
     })
 }
 
-/// The same as text: the terms as they are now.
-pub(crate) fn changed_text(token: &Token) -> String {
-    let mut rows = vec![("ID", token.id.to_string()), ("Expires", time::expiry(token.expires_at))];
+/// Whether others can load a token, as its terms tell.
+fn status_within(token: &Token, terms: Option<&TokenTerms>, now: Timestamp) -> TokenStatus {
+    terms.map_or_else(|| status(token, now), |terms| terms.status)
+}
+
+/// A token whose terms were changed as text: as it is now, and what the change has done path by path.
+pub(crate) fn changed_text(changed: &ChangedAnyToken, terms: Option<&TokenTerms>, now: Timestamp) -> String {
+    let changed = match changed {
+        ChangedAnyToken::Node(changed) => return file_token_text(&changed.token),
+        ChangedAnyToken::E2e(changed) => changed,
+    };
+    let token = &changed.token;
+    let status = status_text(status_within(token, terms, now));
+    let mut rows = vec![("ID", token.id.to_string()), ("Status", status.to_owned())];
+    rows.extend(expiry_rows(token, terms));
     rows.extend(settings_rows(token));
+    rows.push(("Backbone", path_text(changed.backbone).to_owned()));
+    rows.push(("Peers", path_text(changed.peers).to_owned()));
     labelled(&rows)
+}
+
+/// What a change has done on a path, in words.
+fn path_text(path: TokenPath) -> &'static str {
+    match path {
+        TokenPath::Changed => "changed",
+        TokenPath::Unchanged => "unchanged",
+        TokenPath::Revoked => "revoked",
+        TokenPath::Gone => "not there any more",
+        TokenPath::NotOffered => "not offered",
+    }
+}
+
+/// Until when a token can be loaded, and since when it is revoked. A revoked one keeps its expiry in its terms only.
+fn expiry_rows(token: &Token, terms: Option<&TokenTerms>) -> impl Iterator<Item = (&'static str, String)> + use<> {
+    let expires_at = match (terms, token.revoked_at) {
+        (Some(terms), _) => Some(terms.expires_at),
+        (None, None) => Some(token.expires_at),
+        (None, Some(_)) => None,
+    };
+    let revoked_at = token.revoked_at.or(terms.and_then(|terms| terms.revoked_at));
+    let rows = [expires_at.map(|at| ("Expires", time::expiry(at))), revoked_at.map(|at| ("Revoked", time::expiry(at)))];
+    rows.into_iter().flatten()
 }
 
 /// A token that replaces another one, in JSON.
 pub(crate) fn rotated_token(rotated: &RotatedToken, now: Timestamp) -> Value {
-    json!({ "token": token_with_status(&rotated.token, now), "old": changed_token(&rotated.old, now) })
+    let old = changed_own(&rotated.old, status(&rotated.old.token, now));
+    json!({ "token": token_with_status(&rotated.token, status(&rotated.token, now)), "old": old })
 }
 
 /// What the creator of a token has settled beyond the published protocol, as rows.
@@ -81,16 +136,42 @@ fn settings_rows(token: &Token) -> impl Iterator<Item = (&'static str, String)> 
     [begin, limit, label, notify, transports].into_iter().flatten()
 }
 
-/// A token in JSON, with its terms if the backbone tells them.
-pub(crate) fn token_with_terms(token: &Token, terms: Option<&TokenTerms>) -> impl Serialize + use<> {
-    #[derive(Serialize)]
-    struct WithTerms<T> {
-        #[serde(flatten)]
-        token: T,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        terms: Option<TokenTerms>,
+/// A token of either kind in JSON, with its terms if they are known.
+pub(crate) fn any_token(token: &AnyToken, terms: Option<&TokenTerms>) -> Value {
+    let terms = terms.cloned();
+    match token {
+        AnyToken::E2e(token) => {
+            json!(ToldToken { token: JSON.token(token), revoked_at: token.revoked_at, status: None, terms })
+        }
+        // What is told of it has the time of its revocation, and its status.
+        AnyToken::Node(token) => json!(ToldToken { token, revoked_at: None, status: None, terms }),
     }
-    WithTerms { token: JSON.token(token), terms: terms.cloned() }
+}
+
+/// The same as text.
+pub(crate) fn any_token_text(token: &AnyToken, terms: Option<&TokenTerms>) -> String {
+    match token {
+        AnyToken::E2e(token) => token_text(token, terms),
+        AnyToken::Node(token) => file_token_text(token),
+    }
+}
+
+/// A token of `/v1` as text.
+fn file_token_text(token: &ListedToken) -> String {
+    let expiry = token.expires_at.map_or_else(|| "never".to_owned(), time::expiry);
+    let file = token.resource_id.iter().map(|resource| ("File", format!("{resource} of /v1")));
+    let left = token.max_downloads.zip(token.remaining).map(|(most, left)| ("Uses left", format!("{left} of {most}")));
+    let told = [
+        token.revoked_at.map(|at| ("Revoked", time::expiry(at))),
+        token.not_before.map(|at| ("Not before", time::expiry(at))),
+        left,
+        token.accessed_at.map(|at| ("Last access", time::expiry(at))),
+        token.label.clone().map(|label| ("Label", label)),
+    ];
+    let rows = [("ID", token.id.clone())].into_iter().chain(file);
+    let rows = rows.chain([("Status", status_text(token.status).to_owned()), ("Expires", expiry)]);
+    let secret = [("Secret", format!("to be had at GET /v1/tokens/{}", token.id))];
+    labelled(&rows.chain(told.into_iter().flatten()).chain(secret).collect::<Vec<_>>())
 }
 
 /// The terms of a token as rows.
@@ -221,8 +302,8 @@ pub(crate) fn token_text(token: &Token, terms: Option<&TokenTerms>) -> String {
         ("Reference", token.reference.url.clone()),
         ("Truncated", token.reference.truncated.clone()),
         ("Created by", token.created_by.to_string()),
-        ("Expires", time::expiry(token.expires_at)),
     ];
+    rows.extend(expiry_rows(token, terms));
     if let Some(address) = &token.for_identity {
         rows.push(("Only for", address.to_string()));
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use clap::{Args, ValueEnum};
-use runtime::dto::{ListedToken, Token, TokenDelivery, TokenStatus};
+use runtime::dto::{AnyToken, ListedToken, Token, TokenDelivery, TokenStatus};
 use runtime::facade::{FindTokens, Ownership};
 use runtime::{ErrorCode, FileId, Timestamp};
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ pub(super) struct TokenListArgs {
     #[arg(long, value_name = "ORDER", value_enum, allow_hyphen_values = true, default_value = "created")]
     sort: Sort,
     /// Maximum number of tokens
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = parse_limit)]
     limit: Option<u64>,
     /// Only tokens that match, in the filter language of the lists of the REST API; can be given several times
     #[arg(
@@ -70,6 +70,11 @@ fn parse_file(text: &str) -> Result<FileOf, String> {
         return Ok(FileOf::Bucket(text.to_owned()));
     }
     text.parse().map(FileOf::Node).map_err(|error| format!("{text:?} is {error}, nor BUCKET:FILE"))
+}
+
+fn parse_limit(text: &str) -> Result<u64, String> {
+    let limit = text.parse().ok().filter(|limit| *limit > 0);
+    limit.ok_or_else(|| "must be a whole number from 1 on".to_owned())
 }
 
 /// Whether others can load a token.
@@ -164,7 +169,7 @@ impl TokenListArgs {
         for part in self.sort.parts() {
             let queries = [filters.clone(), part].concat();
             let left = self.limit.map(|limit| limit.saturating_sub(found.len() as u64));
-            found.extend(all(access, &queries, left).await?);
+            found.extend(all(access, (&queries, self.bucket_file()), left).await?);
         }
         Ok(found)
     }
@@ -175,7 +180,7 @@ impl TokenListArgs {
             access.tokens(self.ownership(), &self.query).await?.iter().map(|token| json!(token.id)).collect();
         let mut found = Vec::new();
         for ids in ids.chunks(IDS) {
-            found.extend(all(access, &[query("equal", "id", ids)], None).await?);
+            found.extend(all(access, (&[query("equal", "id", ids)], None), None).await?);
         }
         Ok(found)
     }
@@ -197,7 +202,8 @@ impl TokenListArgs {
         } else {
             for id in ids {
                 match access.token(id).await {
-                    Ok(token) => tokens.push(token),
+                    Ok(AnyToken::E2e(token)) => tokens.push(*token),
+                    Ok(AnyToken::Node(_)) => {}
                     Err(failure) if failure.kind == Kind::NotFound => {}
                     Err(failure) => return Err(failure),
                 }
@@ -214,6 +220,14 @@ impl TokenListArgs {
         }
     }
 
+    /// The ids of bucket and file, if the list is of a file in a bucket. The node finds its tokens of both kinds.
+    fn bucket_file(&self) -> Option<&str> {
+        match self.file.as_ref()? {
+            FileOf::Node(_) => None,
+            FileOf::Bucket(ids) => Some(ids),
+        }
+    }
+
     fn filters(&self) -> Vec<Value> {
         let is_own = match self.ownership() {
             Ownership::Any => None,
@@ -227,9 +241,9 @@ impl TokenListArgs {
         };
         let filters = [
             is_own.map(|is_own| query("equal", "isOwn", &[json!(is_own)])),
-            self.file.as_ref().map(|file| match file {
-                FileOf::Node(id) => query("equal", "fileId", &[json!(id)]),
-                FileOf::Bucket(ids) => query("equal", "resourceId", &[json!(ids)]),
+            self.file.as_ref().and_then(|file| match file {
+                FileOf::Node(id) => Some(query("equal", "fileId", &[json!(id)])),
+                FileOf::Bucket(_) => None,
             }),
             (!statuses.is_empty()).then(|| query("equal", "status", &statuses)),
             self.expires_before.as_ref().map(|time| query("lessThan", "expiresAt", &[json!(time)])),
@@ -245,9 +259,13 @@ pub(super) fn query(method: &str, attribute: &str, values: &[Value]) -> Value {
     json!({ "method": method, "attribute": attribute, "values": values })
 }
 
-/// All tokens that match, or so many, page by page.
-async fn all(access: &Access, queries: &[Value], limit: Option<u64>) -> Result<Vec<ListedToken>, Failure> {
-    let mut pages = Pages { queries, limit, found: Vec::new(), is_complete: false, restarts: 0 };
+/// All tokens that match queries and are for a file, if one is named; or so many, page by page.
+async fn all(
+    access: &Access,
+    (queries, file): (&[Value], Option<&str>),
+    limit: Option<u64>,
+) -> Result<Vec<ListedToken>, Failure> {
+    let mut pages = Pages { queries, file, limit, found: Vec::new(), is_complete: false, restarts: 0 };
     while let Some(request) = pages.next() {
         pages.take(access.find_tokens(request).await.map(|page| page.tokens))?;
     }
@@ -259,6 +277,7 @@ async fn all(access: &Access, queries: &[Value], limit: Option<u64>) -> Result<V
 #[derive(Debug)]
 struct Pages<'q> {
     queries: &'q [Value],
+    file: Option<&'q str>,
     limit: Option<u64>,
     found: Vec<ListedToken>,
     is_complete: bool,
@@ -280,7 +299,7 @@ impl Pages<'_> {
         let cursor = self.found.last().map(|last| json!({ "method": "cursorAfter", "values": [last.id] }));
         let page = [json!({ "method": "limit", "values": [wanted] })].into_iter().chain(cursor);
         let queries = self.queries.iter().cloned().chain(page).map(|query| query.to_string()).collect();
-        Some(FindTokens { queries, is_counted: false })
+        Some(FindTokens { queries, file: self.file.map(str::to_owned), is_counted: false })
     }
 
     /// The page that was asked for.
@@ -344,8 +363,8 @@ mod tests {
                 query("contains", "label", &[json!("Ada")]),
             ]
         );
-        let of_bucket = filters(&["--file", "docs:plan"]);
-        assert_eq!(of_bucket, [query("equal", "resourceId", &[json!("docs:plan")])]);
+        let of_bucket = Line::try_parse_from(["list", "--file", "docs:plan"]).unwrap().list;
+        assert_eq!((of_bucket.filters(), of_bucket.bucket_file()), (Vec::new(), Some("docs:plan")));
         let times = filters(&["--expires-before", "2030-01-31", "--expires-after", "2030-01-01T00:00:00Z"]);
         assert_eq!(times[0], query("lessThan", "expiresAt", &[json!("2030-01-31T00:00:00.000Z")]));
         assert_eq!(times[1]["values"][0]["values"], json!(["2030-01-01T00:00:00.000Z"]));
@@ -364,7 +383,7 @@ mod tests {
     }
 
     fn pages(limit: Option<u64>) -> Pages<'static> {
-        Pages { queries: &[], limit, found: Vec::new(), is_complete: false, restarts: 0 }
+        Pages { queries: &[], file: None, limit, found: Vec::new(), is_complete: false, restarts: 0 }
     }
 
     fn no_such_cursor() -> Failure {

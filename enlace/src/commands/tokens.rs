@@ -8,8 +8,8 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use runtime::Timestamp;
 use runtime::dto::{
-    ChangedToken, MaxDownloads, Notify, Token, TokenDelivery, TokenLabel, TokenPath, TokenStatus, TokenTerms,
-    TokenTransports,
+    AnyToken, ChangedAnyToken, ChangedToken, MaxDownloads, Notify, Token, TokenLabel, TokenPath, TokenStatus,
+    TokenTerms, TokenTransports,
 };
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, FindTokens, NewTerms, UpdateToken};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ enum TokensCommand {
         after_help = "Examples:\n  enlace tokens list\n  enlace tokens list --status active --expires-before 2030-01-31 --sort expires\n  enlace tokens list --file FIL0123456789abcdefg --json"
     )]
     List(TokenListArgs),
-    /// Show a token, with a QR code of its reference
+    /// Show a token, with a QR code of its reference if it has one
     #[command(
         after_help = "Examples:\n  enlace tokens show TOK0123456789abcdefg\n  enlace tokens show TOK0123456789abcdefg --json"
     )]
@@ -96,7 +96,13 @@ struct EditArgs {
     #[arg(value_name = "ID")]
     id: String,
     /// Time from now until the token expires, such as 90s, 15m, 12h, 7d or 2w; or never
-    #[arg(long, value_name = "SPAN", value_parser = time::parse_span, conflicts_with = "expires_at")]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        value_parser = time::parse_span,
+        allow_hyphen_values = true,
+        conflicts_with = "expires_at"
+    )]
     expires_in: Option<Span>,
     /// ISO 8601 time at which the token expires
     #[arg(long, value_name = "TIME", value_parser = time::parse_timestamp)]
@@ -223,24 +229,32 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
         }
         TokensCommand::Show(args) => {
             let (token, terms) = context.with_access(&args.node, async |access| shown(access, &args.id).await).await?;
-            print_with(output, &token, terms.as_ref())
+            if let AnyToken::E2e(token) = &token {
+                show_code(output, token);
+            }
+            let terms = terms.as_ref();
+            output.data(&shape::any_token(&token, terms), || shape::any_token_text(&token, terms))
         }
         TokensCommand::Edit(args) => {
             let request = args.change(time::now())?;
-            let changed =
-                context.with_access(&args.node, async |access| access.update_token(&args.id, request).await).await?;
-            output.data(&shape::changed_token(&changed, time::now()), || shape::changed_text(&changed.token))
+            let edit = async |access: &Access| {
+                let changed = access.update_token(&args.id, request).await?;
+                Ok((changed, access.token_terms(&args.id).await.ok()))
+            };
+            let (changed, terms) = context.with_access(&args.node, edit).await?;
+            let (terms, now) = (terms.as_ref(), time::now());
+            output.data(&shape::changed_token(&changed, terms, now), || shape::changed_text(&changed, terms, now))
         }
         TokensCommand::Rotate(args) => {
             let rotated = context.with_access(&args.node, async |access| access.rotate_token(&args.id).await).await?;
             show_code(output, &rotated.token);
             output.data(&shape::rotated_token(&rotated, time::now()), || {
-                format!("{}\n{}", shape::token_text(&rotated.token, None), revoked(&rotated.old))
+                format!("{}\n{}", shape::token_text(&rotated.token, None), revoked_own(&rotated.old))
             })
         }
         TokensCommand::Revoke(args) => {
             let changed = context.with_access(&args.node, async |access| access.revoke_token(&args.id).await).await?;
-            output.data(&shape::changed_token(&changed, time::now()), || revoked(&changed))
+            output.data(&shape::changed_token(&changed, None, time::now()), || revoked(&changed))
         }
         TokensCommand::Prune(args) => {
             let pruned = context.with_access(&args.node, async |access| prune(access).await).await?;
@@ -304,14 +318,25 @@ async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {
     print(context.output, &token)
 }
 
-/// A token, with its terms if it is an own one and the backbone tells them.
-async fn shown(access: &Access, id: &str) -> Result<(Token, Option<TokenTerms>), Failure> {
+/// A token, with its terms if it is an own one and they can be known.
+async fn shown(access: &Access, id: &str) -> Result<(AnyToken, Option<TokenTerms>), Failure> {
     let token = access.token(id).await?;
-    let terms = if token.is_own { access.token_terms(id).await.ok() } else { None };
+    let is_own = match &token {
+        AnyToken::E2e(token) => token.is_own,
+        AnyToken::Node(token) => token.is_own,
+    };
+    let terms = if is_own { access.token_terms(id).await.ok() } else { None };
     Ok((token, terms))
 }
 
-fn revoked(changed: &ChangedToken) -> String {
+fn revoked(changed: &ChangedAnyToken) -> String {
+    match changed {
+        ChangedAnyToken::E2e(changed) => revoked_own(changed),
+        ChangedAnyToken::Node(changed) => format!("{} revoked at this node", changed.token.id),
+    }
+}
+
+fn revoked_own(changed: &ChangedToken) -> String {
     let id = &changed.token.id;
     match changed.peers {
         TokenPath::NotOffered => format!("{id} revoked at the backbone"),
@@ -319,11 +344,11 @@ fn revoked(changed: &ChangedToken) -> String {
     }
 }
 
-/// Deletes what nobody can load any more; returns the ids. Tokens of `/v1` the node removes by itself.
+/// Deletes what nobody can load any more; returns the ids.
 async fn prune(access: &Access) -> Result<Vec<String>, Failure> {
     let over = [TokenStatus::Expired, TokenStatus::Revoked].map(|status| json!(status));
-    let queries = [query("equal", "delivery", &[json!(TokenDelivery::E2e)]), query("equal", "status", &over)];
-    let request = FindTokens { queries: queries.map(|query| query.to_string()).into(), is_counted: false };
+    let queries = vec![query("equal", "status", &over).to_string()];
+    let request = FindTokens { queries, file: None, is_counted: false };
     let mut pruned = Vec::new();
     loop {
         // What is deleted is not on the next page.
@@ -362,7 +387,8 @@ fn read_content(path: &std::path::Path) -> Result<Value, Failure> {
 }
 
 fn print(output: Output, token: &Token) -> Result<(), Failure> {
-    print_with(output, token, None)
+    show_code(output, token);
+    output.data(&shape::token(token), || shape::token_text(token, None))
 }
 
 /// Draws the QR code of a reference at a terminal.
@@ -370,9 +396,4 @@ fn show_code(output: Output, token: &Token) {
     if let Some(code) = qr::terminal(&token.reference.url, !leads_to_this_machine(&token.reference.url)) {
         output.talk(code);
     }
-}
-
-fn print_with(output: Output, token: &Token, terms: Option<&TokenTerms>) -> Result<(), Failure> {
-    show_code(output, token);
-    output.data(&shape::token_with_terms(token, terms), || shape::token_text(token, terms))
 }

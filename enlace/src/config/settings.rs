@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api::ApiKeyError;
 use runtime::{ContentStoreConfig, Secret, StorageConfig, StoreKey, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
@@ -503,8 +504,12 @@ fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSetti
     for (name, AppwriteKey { key, scopes }) in named {
         let place = problems.place(&format!("{APPWRITE_KEYS}.{name}.key"));
         let missing = || problem(format!("{APPWRITE_KEYS}.{name}"), "its member key is missing");
-        if let Some(key) = problems.note(key.map(Some).ok_or_else(missing)) {
-            keys.push(ApiKeySettings { name, place, key: Secret::new(key), expires_at: None, scopes });
+        let key = problems.note(key.map(|key| Some(Secret::new(key))).ok_or_else(missing));
+        for fault in appwrite_faults(&name, key.as_ref(), scopes.as_deref()) {
+            problems.note::<()>(Err(fault));
+        }
+        if let Some(key) = key {
+            keys.push(ApiKeySettings { name, place, key, expires_at: None, scopes });
         }
     }
     let hours = |count: u64| Duration::from_secs(count * 60 * 60);
@@ -517,6 +522,19 @@ fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSetti
         access_granularity: hours(tree.accessed_at_granularity.into()),
         keys,
     })
+}
+
+/// What is wrong with a key for `/v1` and its scopes, each with its name.
+fn appwrite_faults(name: &str, key: Option<&Secret>, scopes: Option<&[String]>) -> Vec<Problem> {
+    let weak =
+        key.filter(|key| api::ApiKeys::named(&[api::ApiKey::new(name, (*key).clone())], Timestamp::NEVER).is_err());
+    let weak = weak.map(|_| {
+        let text = format!("the API key is too weak; use {}", ApiKeyError::strong_key());
+        problem(format!("{APPWRITE_KEYS}.{name}.key"), text)
+    });
+    let unknown = api::ApiKey::for_appwrite(name, Secret::new(""), scopes).err();
+    let unknown = unknown.map(|error| problem(format!("{APPWRITE_KEYS}.{name}.scopes"), error.to_string()));
+    weak.into_iter().chain(unknown).collect()
 }
 
 /// Where keys of `/v1` are.
@@ -671,7 +689,9 @@ mod tests {
     #[test]
     fn keys_of_appwrite_have_a_key_and_maybe_scopes() {
         let appwrite = |values: Value| settings(json!({"enlace": {"appwrite": values}})).map(|it| it.appwrite);
-        let read = appwrite(json!({"keys": {"a": {"key": "k", "scopes": ["files.read"]}, "b": {"key": "l"}}}));
+        let strong = |letter: &str| format!("This_is_a_test_APIKEY_{letter}_with_30_chars+");
+        let keys = json!({"a": {"key": strong("a"), "scopes": ["files.read"]}, "b": {"key": strong("b")}});
+        let read = appwrite(json!({ "keys": keys }));
         let read = read.unwrap().unwrap();
         assert_eq!((read.project.as_str(), read.keys.len()), ("enlace", 2));
         assert_eq!(read.token_retention, StorageConfig::DEFAULT_TOKEN_RETENTION);
@@ -696,5 +716,18 @@ mod tests {
             let refused = appwrite(values).unwrap_err().to_string();
             assert!(refused.contains(words), "{refused}");
         }
+        let faulty = json!({"a": {"key": "weak", "scopes": ["x", "files.read", "y"]}, "b": {"scopes": ["z"]}});
+        let values = json!({"enlace": {"appwrite": {"keys": faulty}}});
+        let refused = Configuration::merge(&[Layer::of(Origin::Option("--x".to_owned()), values)]).unwrap_err();
+        let told: Vec<String> = refused.0.iter().map(ToString::to_string).collect();
+        for (told, words) in told.iter().zip([
+            "keys.a.key given with --x: the API key is too weak; use at least 30 characters",
+            "keys.a.scopes given with --x: there is no scope 'x' or 'y'; use buckets.read",
+            "keys.b given with --x: its member key is missing",
+            "keys.b.scopes given with --x: there is no scope 'z'",
+        ]) {
+            assert!(told.contains(&format!("enlace.appwrite.{words}")), "{told}");
+        }
+        assert_eq!(told.len(), 4);
     }
 }

@@ -149,11 +149,13 @@ fn keys_of_appwrite_are_strong_and_have_scopes_that_exist() {
     };
     let place = "enlace.appwrite.keys.a.key in config.json";
     refused("weak", "files.read", &[place, "too weak", "30 characters"]);
+    let scopes = "enlace.appwrite.keys.a.scopes in config.json";
     refused(
         "This_is_a_test_APIKEY_with_30_chars+",
         "core:files",
-        &[place, "there is no scope 'core:files'", "files.read"],
+        &[scopes, "there is no scope 'core:files'", "files.read"],
     );
+    refused("weak", "core:files", &[place, "too weak", scopes, "there is no scope"]);
 }
 
 #[test]

@@ -134,16 +134,20 @@ fn terms_that_the_backbone_of_a_running_process_lacks_are_refused_before_the_upl
     let file = sandbox.file("a.txt", "hello");
     let share = ["share", &file, "--data-dir", "sender", "--json"];
     let files = || sandbox.run(&["files", "list", "--data-dir", "sender", "--json"]).json();
-    for (options, words) in [
-        (&["--max-downloads", "1"][..], "cannot limit how often a token is used"),
-        (&["--notify"], "does not tell how a token was used"),
-        (&["--transports", "direct"], "'transports' must contain store"),
+    for (options, words, hint) in [
+        (&["--max-downloads", "1"][..], "cannot limit how often a token is used", "omit --max-downloads, "),
+        (&["--notify"], "does not tell how a token was used", "omit --notify, "),
+        (&["--transports", "direct"], "'transports' must contain store", "--direct-only"),
     ] {
         let refused = sandbox.run(&[&share[..], options].concat());
         assert!(refused.code != 0 && refused.stderr.contains(words), "{options:?}: {refused:?}");
+        assert!(refused.stderr.contains(hint) && !refused.stderr.contains("maxDownloads"), "{refused:?}");
         assert_eq!(files(), json!([]), "{options:?}");
     }
     assert_eq!(sandbox.run(&[&share[..], &["--transports", "relay,store"]].concat()).code, 0);
     assert_eq!(files().as_array().map(Vec::len), Some(1));
+    let file = files()[0]["id"].as_str().unwrap().to_owned();
+    let create = ["tokens", "create", &file, "--data-dir", "sender", "--json", "--max-downloads", "1"];
+    sandbox.run(&create).refused(2, &["cannot limit how often a token is used", "omit --max-downloads, "]);
     assert_eq!(serving.stop().code, 0);
 }

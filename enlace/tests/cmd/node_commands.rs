@@ -1,8 +1,10 @@
 //! `identity`, `files`, `tokens` and `doctor`, with a process that serves and without.
 
+use reqwest::RequestBuilder;
+use runtime::http_client::{self, Redirects, Trust};
 use serde_json::Value;
 
-use crate::sandbox::{Sandbox, bytes};
+use crate::sandbox::{Sandbox, Serving, bytes};
 
 const PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--backbone-listen", "127.0.0.1:0"];
 
@@ -46,6 +48,8 @@ fn exercise(sandbox: &Sandbox) {
         (&"2100-01-01T00:00:00.000Z".into(), &"changed".into())
     );
     enlace(&["tokens", "edit", token_id]).refused(2, &["--expires-in"]);
+    enlace(&["tokens", "edit", token_id, "--expires-in", "-5s"]).refused(2, &["not a time span such as"]);
+    enlace(&["tokens", "list", "--limit", "0"]).refused(2, &["must be a whole number from 1 on"]);
     enlace(&["tokens", "edit", token_id, "--expires-at", "2001-01-01"]).refused(2, &["passed"]);
     let limited = enlace(&["tokens", "edit", token_id, "--max-downloads", "3", "--label", "for Bob"]).json();
     assert_eq!((&limited["token"]["maxDownloads"], &limited["token"]["label"]), (&3.into(), &"for Bob".into()));
@@ -85,7 +89,16 @@ fn exercise(sandbox: &Sandbox) {
     );
     enlace(&["tokens", "list", "--status", "gone"]).refused(2, &["--status", "not-yet-valid"]);
     enlace(&["tokens", "list", "--query", "isOwn=true", "--limit", "1"]).refused(2, &["--query"]);
-    assert_eq!(enlace(&["tokens", "show", brief]).json()["terms"]["status"], "revoked");
+    let shown = enlace(&["tokens", "show", brief]).json();
+    assert_eq!((&shown["terms"]["status"], &shown["revokedAt"]), (&"revoked".into(), &revoked["token"]["revokedAt"]));
+    assert!(shown["revokedAt"].is_string() && shown["terms"]["expiresAt"].as_str() > shown["revokedAt"].as_str());
+    let text = sandbox.run(&["tokens", "show", brief, "--data-dir", "d"]).stdout;
+    let row = |label: &str| text.lines().find_map(|line| line.strip_prefix(label)).map(str::trim).map(str::to_owned);
+    assert!(row("Revoked ").is_some() && row("Expires ") > row("Revoked "), "{text}");
+    let edited = sandbox.run(&["tokens", "edit", token_id, "--max-downloads", "5", "--data-dir", "d"]).stdout;
+    for words in ["Status", "active", "Backbone", "changed", "Peers", "not offered"] {
+        assert!(edited.contains(words), "{words}: {edited}");
+    }
     assert_eq!(enlace(&["tokens", "prune"]).json()["deleted"], serde_json::json!([brief]));
     enlace(&["tokens", "show", brief]).refused(3, &["not found"]);
     enlace(&["tokens", "unlock", "TOKabcdefghijklmno12"]).refused(3, &["not found"]);
@@ -100,6 +113,84 @@ fn exercise(sandbox: &Sandbox) {
     assert_eq!(enlace(&["files", "delete", id]).json()["deleted"], id);
     enlace(&["files", "delete", id]).refused(3, &["not found"]);
     enlace(&["files", "delete", "TOKabcdefghijklmno12"]).refused(2, &["FIL"]);
+}
+
+/// Asks a node at `/v1`.
+struct Appwrite {
+    endpoint: String,
+    project: String,
+    key: String,
+}
+
+impl Appwrite {
+    fn of(serving: &Serving) -> Self {
+        let text = |pointer: &str| serving.text(pointer).to_owned();
+        let key = std::fs::read_to_string(text("/appwrite/keyFile")).unwrap().trim().to_owned();
+        Self { endpoint: text("/appwrite/endpoint"), project: text("/appwrite/project"), key }
+    }
+
+    fn post(&self, path: &str, body: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Value {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = http_client::builder(Trust::Nobody, Redirects::Refused).unwrap().no_proxy().build().unwrap();
+            let request = client.post(format!("{}/{path}", self.endpoint));
+            let request = request.header("X-Appwrite-Project", &self.project).header("X-Appwrite-Key", &self.key);
+            let answer = body(request).send().await.unwrap();
+            assert!(answer.status().is_success(), "{path}: {}", answer.status());
+            answer.json().await.unwrap()
+        })
+    }
+
+    /// The id of a token on the file `docs:plan`, which is there.
+    fn token(&self) -> String {
+        let token = self.post("tokens/buckets/docs/files/plan", |request| request.json(&serde_json::json!({})));
+        token["$id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Everything that is done with a token of `/v1`, by its id.
+fn exercise_token_of_v1(sandbox: &Sandbox, id: &str) {
+    let enlace = |args: &[&str]| sandbox.run(&[args, &["--data-dir", "d", "--json"]].concat());
+    let shown = enlace(&["tokens", "show", id]).json();
+    assert_eq!((&shown["resourceId"], &shown["terms"]["status"]), (&"docs:plan".into(), &"active".into()));
+    let edited = enlace(&["tokens", "edit", id, "--max-downloads", "3", "--label", "for Bob"]).json();
+    assert_eq!((&edited["token"]["remaining"], &edited["token"]["label"]), (&3.into(), &"for Bob".into()));
+    assert_eq!((&edited["node"], &edited["backbone"]), (&"changed".into(), &"notOffered".into()));
+    let text = sandbox.run(&["tokens", "show", id, "--data-dir", "d"]).stdout;
+    for words in ["docs:plan of /v1", "active", "3 of 3", "for Bob", "GET /v1/tokens/"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let of_protocol = enlace(&["tokens", "create", shown["fileId"].as_str().unwrap()]).json();
+    let of_protocol = of_protocol["id"].as_str().unwrap();
+    let listed = enlace(&["tokens", "list", "--file", "docs:plan"]).json();
+    let listed: Vec<_> = listed.as_array().unwrap().iter().map(|token| token["id"].as_str().unwrap()).collect();
+    assert!(listed.contains(&id) && listed.contains(&of_protocol), "{listed:?}");
+
+    enlace(&["tokens", "rotate", id]).refused(2, &["/v1", &format!("POST /v1/tokens/{id}/rotate")]);
+    enlace(&["tokens", "unlock", id]).refused(2, &["no password"]);
+    let revoked = enlace(&["tokens", "revoke", id]).json();
+    assert_eq!((&revoked["token"]["status"], &revoked["node"]), (&"revoked".into(), &"revoked".into()));
+    assert!(enlace(&["tokens", "show", id]).json()["revokedAt"].is_string());
+    assert_eq!(enlace(&["tokens", "prune"]).json()["deleted"], serde_json::json!([id]));
+    enlace(&["tokens", "delete", id]).refused(3, &["not found"]);
+    enlace(&["tokens", "delete", of_protocol]).json();
+}
+
+#[test]
+fn tokens_of_v1_are_at_hand_with_a_serving_process_and_without() {
+    let sandbox = Sandbox::new();
+    let serving = sandbox.serve(&[&["serve", "--data-dir", "d"], &PORTS[..]].concat());
+    let appwrite = Appwrite::of(&serving);
+    let bucket = serde_json::json!({ "bucketId": "docs", "name": "Documents" });
+    appwrite.post("storage/buckets", |request| request.json(&bucket));
+    appwrite.post("storage/buckets/docs/files", |request| {
+        let part = reqwest::multipart::Part::text("content").file_name("plan.txt");
+        request.multipart(reqwest::multipart::Form::new().text("fileId", "plan").part("file", part))
+    });
+    let (first, second) = (appwrite.token(), appwrite.token());
+    exercise_token_of_v1(&sandbox, &first);
+    serving.stop();
+    exercise_token_of_v1(&sandbox, &second);
 }
 
 #[test]

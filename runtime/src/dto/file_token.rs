@@ -69,6 +69,12 @@ pub enum FileTokenStatus {
 }
 
 impl FileTokenStatus {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Active, Self::Scheduled, Self::Exhausted, Self::Expired, Self::Revoked];
+
+    /// As they are written, in the order of [`ALL`](Self::ALL).
+    pub const NAMES: [&str; 5] = ["active", "scheduled", "exhausted", "expired", "revoked"];
+
     /// `active`, `scheduled`, `exhausted`, `expired` or `revoked`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -4,6 +4,7 @@
 //! The JSON form is the one of the connectors' REST interface (`/api/core/v1`). With the feature `openapi` the types describe
 //! it as OpenAPI schemas; documentation comments become descriptions there.
 
+mod any_token;
 mod bucket;
 mod challenge;
 mod file;
@@ -20,6 +21,7 @@ mod token_settings;
 mod token_terms;
 mod token_transports;
 
+pub use any_token::{AnyToken, AnyTokenId, ChangedAnyToken, ChangedFileToken, InvalidTokenId};
 pub use bucket::{Bucket, BucketFile};
 pub use challenge::{Challenge, ChallengeType, ChallengeValidation};
 pub use file::{File, FileFormat, Reference};

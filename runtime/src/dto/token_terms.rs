@@ -30,6 +30,9 @@ impl TokenStatus {
     pub const ALL: [Self; 6] =
         [Self::Active, Self::NotYetValid, Self::Exhausted, Self::Locked, Self::Expired, Self::Revoked];
 
+    /// As they are written, in the order of [`ALL`](Self::ALL).
+    pub const NAMES: [&str; 6] = ["active", "notYetValid", "exhausted", "locked", "expired", "revoked"];
+
     /// As it is written.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -17,6 +17,7 @@ mod storage_tokens;
 mod tests;
 mod token_rows;
 mod tokens;
+mod tokens_any;
 mod tokens_list;
 mod tokens_rotate;
 mod tokens_terms;

@@ -68,6 +68,14 @@ impl UpdateToken {
     }
 }
 
+/// Refuses a change of nothing.
+pub(super) fn check_some(request: &UpdateToken) -> Result<()> {
+    match *request == UpdateToken::default() {
+        true => Err(Error::InvalidPropertyValue(NO_MEMBER.to_owned())),
+        false => Ok(()),
+    }
+}
+
 /// Reads a member that is there, be it `null`.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
@@ -136,9 +144,7 @@ impl TokensFacade {
     #[instrument(skip_all, fields(token = short(id)))]
     pub async fn update_token(&self, id: &TokenId, request: UpdateToken) -> Result<ChangedToken> {
         let core = self.core();
-        if request == UpdateToken::default() {
-            return Err(Error::InvalidPropertyValue(NO_MEMBER.to_owned()));
-        }
+        check_some(&request)?;
         check_allowed(request.allow)?;
         check_stored(request.transports)?;
         if let Some(expires_at) = request.expires_at {

@@ -198,7 +198,7 @@ pub(crate) fn schema() -> &'static Schema<Attribute> {
         let attributes = [
             QueryAttribute::new(A::Id, "id", Kind::Text),
             QueryAttribute::new(A::Delivery, "delivery", Kind::Text),
-            QueryAttribute::new(A::Status, "status", Kind::Text),
+            QueryAttribute::new(A::Status, "status", Kind::Text).one_of(&TokenStatus::NAMES),
             QueryAttribute::new(A::IsOwn, "isOwn", Kind::Boolean),
             QueryAttribute::new(A::FileId, "fileId", Kind::Text).nullable(),
             QueryAttribute::new(A::ResourceId, "resourceId", Kind::Text).nullable(),
@@ -236,7 +236,7 @@ pub(super) fn file_token_schema() -> &'static Schema<Attribute> {
             QueryAttribute::new(A::ExpiresAt, "expire", Kind::Time).nullable(),
             QueryAttribute::new(A::AccessedAt, "accessedAt", Kind::Time).nullable(),
             QueryAttribute::new(A::Note, "label", Kind::Text),
-            QueryAttribute::new(A::FileTokenStatus, "status", Kind::Text),
+            QueryAttribute::new(A::FileTokenStatus, "status", Kind::Text).one_of(&FileTokenStatus::NAMES),
             QueryAttribute::new(A::NotBefore, "notBefore", Kind::Time).nullable(),
             QueryAttribute::new(A::MaxDownloads, "maxDownloads", Kind::Integer).nullable(),
             QueryAttribute::new(A::Downloads, "downloads", Kind::Integer),
@@ -349,6 +349,26 @@ mod tests {
         assert_eq!((uncounted.downloads(), uncounted.remaining()), (5, Some(1)));
         let carried = Row { committed: 5, carried: 5, uncounted: 6, ..uncounted };
         assert_eq!((carried.downloads(), carried.remaining()), (6, Some(0)));
+    }
+
+    #[test]
+    fn the_status_can_be_asked_for_by_all_its_names() {
+        assert_eq!(TokenStatus::ALL.map(TokenStatus::as_str), TokenStatus::NAMES);
+        assert_eq!(FileTokenStatus::ALL.map(FileTokenStatus::as_str), FileTokenStatus::NAMES);
+        let refused = |schema, status: &str| {
+            let query = serde_json::json!({ "method": "equal", "attribute": "status", "values": ["active", status] });
+            query::List::parse(&[query.to_string()], schema).err().map(|error| error.to_string())
+        };
+        for name in TokenStatus::NAMES {
+            assert_eq!(refused(schema(), name), None);
+        }
+        for name in FileTokenStatus::NAMES {
+            assert_eq!(refused(file_token_schema(), name), None);
+        }
+        let of_both = refused(schema(), "scheduled").unwrap();
+        assert!(of_both.contains("active, notYetValid, exhausted, locked, expired, revoked"), "{of_both}");
+        let of_v1 = refused(file_token_schema(), "notYetValid").unwrap();
+        assert!(of_v1.contains("active, scheduled, exhausted, expired, revoked"), "{of_v1}");
     }
 
     #[test]

@@ -41,6 +41,12 @@ impl StorageId {
         if is_unique(text) { Ok(Self(random::text(ALPHABET, GENERATED))) } else { Self::parse(name, text) }
     }
 
+    /// Reads an id as `unique()` makes them; none if the text has another form.
+    pub(crate) fn generated(text: &str) -> Option<Self> {
+        let is_one = text.len() == GENERATED && text.bytes().all(|byte| ALPHABET.contains(&byte));
+        is_one.then(|| Self(text.to_owned()))
+    }
+
     /// One that was checked before it was stored.
     pub(crate) fn stored(text: &str) -> Self {
         Self(text.to_owned())

@@ -27,13 +27,13 @@ type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[serde(rename_all = "camelCase")]
 pub struct NewTerms {
     /// A note for this identity, kept on this device beside the token. One that is not stored has it in this answer only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given::new::label")]
     pub label: Option<TokenLabel>,
     /// From when on others can load it; before its expiry. Needs a backbone with terms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     /// How often others can load it. Needs a backbone with terms, which counts also if the token is not stored here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given::new::max_downloads")]
     pub max_downloads: Option<MaxDownloads>,
     /// With [`max_downloads`](Self::max_downloads): whether a use counts as soon as it is begun, so that it is never given back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -42,10 +42,10 @@ pub struct NewTerms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
     /// By which paths others may load it; by all if absent. This node enforces those between peers.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given::transports")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given::new::transports")]
     pub transports: Option<TokenTransports>,
     /// What its content may be asked for. Nobody could enforce less than everything: whoever loads the token has the key of its content.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "given::allow")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "given::new::allow")]
     pub allow: Option<Endpoints>,
 }
 

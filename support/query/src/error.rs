@@ -136,6 +136,16 @@ pub enum Problem {
         /// What the value is.
         found: JsonKind,
     },
+    /// A text that the attribute has in no record.
+    #[error("\"{attribute}\" is never \"{value}\"; use one of {}", .known.join(", "))]
+    UnknownValue {
+        /// The name of the attribute.
+        attribute: &'static str,
+        /// The text.
+        value: String,
+        /// Those that it has.
+        known: &'static [&'static str],
+    },
     /// A value that should be the name of an attribute.
     #[error("\"{method}\" takes names of attributes, not {found}")]
     ValueNotAName {

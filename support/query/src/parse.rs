@@ -243,7 +243,10 @@ impl<'s, K: Copy + PartialEq> Reader<'s, K> {
 
     fn operand(&self, method: Method, attribute: &Attribute<K>, value: &Json) -> Result<Operand, Problem> {
         let operand = match (attribute.kind(), value) {
-            (Kind::Text | Kind::Texts, Json::String(text)) => Some(Operand::Text(text.clone())),
+            (Kind::Text | Kind::Texts, Json::String(text)) => {
+                check_choice(method, attribute, text)?;
+                Some(Operand::Text(text.clone()))
+            }
             (Kind::Integer, Json::Number(number)) => integer(number).map(Operand::Integer),
             (Kind::Time, Json::String(text)) => self.schema.read_time(text).map(Operand::Time),
             (Kind::Boolean, Json::Bool(boolean)) => Some(Operand::Boolean(*boolean)),
@@ -269,6 +272,15 @@ impl<'s, K: Copy + PartialEq> Reader<'s, K> {
             Err(Problem::NotFilterable { attribute: attribute.name() })
         }
     }
+}
+
+/// Refuses a text that no record has, where a whole text is compared. Its parts can be anything.
+fn check_choice<K>(method: Method, attribute: &Attribute<K>, text: &str) -> Result<(), Problem> {
+    let (known, is_whole) = (attribute.choices(), matches!(method, Method::Equal | Method::NotEqual));
+    if known.is_empty() || !is_whole || known.contains(&text) {
+        return Ok(());
+    }
+    Err(Problem::UnknownValue { attribute: attribute.name(), value: quoted(text), known })
 }
 
 /// Whether a filter can be used on attributes of a type.

@@ -17,13 +17,21 @@ pub struct Attribute<K> {
     is_nullable: bool,
     is_filterable: bool,
     is_orderable: bool,
+    /// The texts that it has; none if it can have any.
+    choices: &'static [&'static str],
 }
 
 impl<K> Attribute<K> {
     /// One that every record has a value for, and that lists can be filtered and, unless it is a list, ordered by.
     pub const fn new(key: K, name: &'static str, kind: Kind) -> Self {
         let is_orderable = !matches!(kind, Kind::Texts);
-        Self { key, name, kind, is_nullable: false, is_filterable: true, is_orderable }
+        Self { key, name, kind, is_nullable: false, is_filterable: true, is_orderable, choices: &[] }
+    }
+
+    /// The same, which has one of these texts in every record. To ask for another one is a mistake, which finds nothing or everything.
+    #[must_use]
+    pub fn one_of(self, choices: &'static [&'static str]) -> Self {
+        Self { choices, ..self }
     }
 
     /// The same, which is null in some records.
@@ -72,6 +80,12 @@ impl<K> Attribute<K> {
     #[must_use]
     pub fn is_orderable(&self) -> bool {
         self.is_orderable
+    }
+
+    /// The texts that it has; empty if it can have any.
+    #[must_use]
+    pub fn choices(&self) -> &'static [&'static str] {
+        self.choices
     }
 }
 

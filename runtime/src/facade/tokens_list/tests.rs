@@ -112,6 +112,21 @@ async fn tokens_of_both_kinds_are_on_one_list_in_the_order_of_their_creation() {
         assert!(!format!("{of_v1:?}").contains(second.secret.expose()));
         let after = query("cursorAfter", "", &[json!(expected[1])]);
         assert_eq!(world.ids(&[after]).await, expected[2..]);
+
+        let of = async |file: &str| {
+            let request = FindTokens { file: Some(file.to_owned()), ..FindTokens::default() };
+            world.tokens.find(request).await.map(|found| found.tokens)
+        };
+        for name in ["docs:plan", file.as_str()] {
+            let found: Vec<String> = of(name).await.unwrap().into_iter().map(|token| token.id).collect();
+            assert_eq!(found, expected[1..], "{name}");
+        }
+        for unknown in ["docs:other", "other:plan", "FIL00000000000000000"] {
+            assert!(of(unknown).await.unwrap().is_empty(), "{unknown}");
+        }
+        for wrong in ["plan", ":", "docs:", "docs:a:b"] {
+            assert!(matches!(of(wrong).await, Err(Error::InvalidPropertyValue(_))), "{wrong}");
+        }
     })
     .await;
 }

@@ -9,7 +9,7 @@ use transport::wire::ClaimId;
 use super::direct_shares::direct_request;
 use super::other_devices::{OTHER_DEVICE, as_of_another_device, revoke};
 use super::*;
-use crate::dto::TokenStatus;
+use crate::dto::{AnyTokenId, TokenStatus};
 use crate::facade::{LoadPeerToken, NewTerms};
 
 impl World {
@@ -104,12 +104,17 @@ async fn a_direct_share_is_used_as_often_as_it_says_also_after_a_restart() {
         assert_eq!(world.end(id, &peer, &third, ClaimEnd::Release).await, Err(Refusal::NotFound));
         world.restart(Some(ContentStoreConfig::default())).await;
         assert_eq!(world.counts(id), (2, 0, Some(0)));
-        let terms = TokensFacade::new(world.node.clone()).token_terms(id).await.unwrap();
+        let tokens = TokensFacade::new(world.node.clone());
+        let terms = tokens.token_terms(id).await.unwrap();
         assert_eq!((terms.max_uses, terms.committed_uses, terms.status), (Some(2), 2, TokenStatus::Exhausted));
+        let any = AnyTokenId::E2e(id.clone());
+        assert!(matches!(tokens.any_token(&any).await, Err(crate::Error::NotSupported(_))), "it is on no list");
+        assert!(matches!(tokens.revoke_any_token(&any).await, Err(crate::Error::NotSupported(_))));
         assert_eq!(world.claim(id, &peer, &third, None).await, Err(Refusal::NoUseLeft));
         assert!(world.content_under(id, &peer, &first).await.is_ok(), "who was interrupted goes on");
 
         world.files().stop_sharing(id).await.unwrap();
+        assert!(matches!(tokens.any_token(&any).await, Err(crate::Error::RecordNotFound(_))));
         assert_eq!(world.end(id, &peer, &first, ClaimEnd::Commit).await, Err(Refusal::NotFound));
         assert!(world.node.core.store.view().value_names("HeldTokenUses/", "HeldTokenUses/", 9).unwrap().is_empty());
     })

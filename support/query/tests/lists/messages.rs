@@ -1,6 +1,6 @@
 //! What people read about queries that are refused.
 
-use query::{List, Paging};
+use query::{Attribute, Kind, List, Paging, Schema};
 use serde_json::{Value as Json, json};
 
 use crate::world::{Token, list, page_query, query, schema};
@@ -76,4 +76,23 @@ fn messages_about_cursors_say_how_to_go_on() {
         not_found.to_string(),
         "there is no record \"t9\" to continue at; begin the list again without a cursor"
     );
+}
+
+#[test]
+fn a_text_that_no_record_has_is_refused_where_whole_texts_are_compared() {
+    let schema = Schema::new([Attribute::new((), "status", Kind::Text).one_of(&["active", "over"])], |_| None);
+    let refused = |method: &str, values: Json| {
+        List::parse(&[query(method, "status", values)], &schema).err().map(|error| error.to_string())
+    };
+    for (method, value) in [("equal", "Active"), ("notEqual", ""), ("equal", "bogus")] {
+        let expected = format!("query 1: \"status\" is never \"{value}\"; use one of active, over");
+        assert_eq!(refused(method, json!([value])), Some(expected));
+    }
+    assert_eq!(refused("equal", json!(["active", "over"])), None);
+    assert!(refused("equal", json!(["active", "bogus"])).is_some(), "one of several");
+    for method in ["contains", "startsWith", "search", "regex", "lessThan"] {
+        assert_eq!(refused(method, json!(["act"])), None, "{method} is about parts and order");
+    }
+    let long = refused("equal", json!(["x".repeat(1000)])).unwrap();
+    assert!(long.len() < 200, "{long}");
 }
