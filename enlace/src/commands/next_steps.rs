@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use runtime::PassedOn;
 use runtime::dto::Token;
 
 use super::Context;
 use crate::args::NodeOptions;
-use crate::passed_on::PassedOn;
 
 /// Who keeps a reference usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

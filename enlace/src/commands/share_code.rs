@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use runtime::{CodeEnd, DEFAULT_CODE_LIFETIME, OfferedCode};
+use runtime::{CodeEnd, DEFAULT_CODE_LIFETIME, OfferedCode, leads_to_this_machine};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::next_steps::shell_word;
 use crate::access::Access;
 use crate::failure::Failure;
-use crate::home::leads_to_this_machine;
 use crate::output::Output;
 use crate::rest_lines::Lines;
 

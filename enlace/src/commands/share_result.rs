@@ -2,6 +2,7 @@
 
 use runtime::dto::{Connectivity, File, Token};
 use runtime::source::{EntryKind, Manifest};
+use runtime::{PassedOn, best_addresses};
 use serde_json::{Value, json};
 
 use super::next_steps::{NextSteps, ServedBy};
@@ -9,7 +10,7 @@ use super::{shape, share_code};
 use crate::access::Access;
 use crate::failure::Failure;
 use crate::output::{Output, bytes, printable};
-use crate::passed_on::{PassedOn, best, short_address};
+use crate::peer_address::short_address;
 use crate::server::Served;
 use crate::{qr, time};
 
@@ -56,7 +57,7 @@ impl Interface {
 
 /// The peer for scripts.
 pub(super) fn peer_json(peer: Option<&Connectivity>) -> Value {
-    peer.map_or(Value::Null, |peer| json!({ "id": peer.id, "addresses": best(peer.addresses.clone()) }))
+    peer.map_or(Value::Null, |peer| json!({ "id": peer.id, "addresses": best_addresses(peer.addresses.clone()) }))
 }
 
 /// What can be loaded now.
@@ -148,7 +149,7 @@ fn rows(file: &SharedFile, token: &Token, passed_on: &PassedOn, interface: &Inte
 fn peers(peer: Option<&Connectivity>) -> String {
     const SHOWN: usize = 4;
     let Some(peer) = peer else { return "off".to_owned() };
-    let best = best(peer.addresses.clone());
+    let best = best_addresses(peer.addresses.clone());
     let mut addresses: Vec<String> = best.iter().take(SHOWN).map(|text| short_address(text)).collect();
     match peer.addresses.len() {
         0 => return "none can connect".to_owned(),

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use runtime::Timestamp;
 use runtime::dto::{
     ChangedToken, MaxDownloads, Notify, Token, TokenDelivery, TokenLabel, TokenPath, TokenStatus, TokenTerms,
     TokenTransports,
 };
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, FindTokens, NewTerms, UpdateToken};
+use runtime::{Timestamp, leads_to_this_machine};
 use serde_json::{Value, json};
 
 use super::token_list::{TokenListArgs, query};
@@ -20,7 +20,6 @@ use crate::access::Access;
 use crate::args::NodeOptions;
 use crate::code::Kind;
 use crate::failure::{Failure, reason};
-use crate::home::leads_to_this_machine;
 use crate::output::Output;
 use crate::passwords::KnownPassword;
 use crate::qr;

@@ -12,12 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use reqwest::Url;
+use runtime::leads_to_this_machine;
 use serde::Deserialize;
 
 use crate::code::Kind;
 use crate::confirm;
 use crate::failure::Failure;
-use crate::home::{leads_to_this_machine, literal_address};
+use crate::home::literal_address;
 use crate::rest_client;
 
 /// Longest wait for a name server or for a port of this machine.

@@ -13,6 +13,7 @@ mod exchange;
 mod hint;
 mod network;
 mod on_path;
+mod passed_on;
 mod path;
 mod place;
 mod rate;
@@ -35,6 +36,7 @@ pub use self::code::{CodeEnd, MAX_OFFERS, OfferedCode, receive_code, receive_cod
 pub(crate) use self::drive::Time;
 pub use self::error::PeersError;
 pub(crate) use self::network::{PeerNetwork, PeerParts};
+pub use self::passed_on::{PassedOn, best_addresses, is_for_others};
 pub use self::path::{Path, PathBytes, PathLog};
 pub(crate) use self::reads::{PeerContent, PeerFailure, PeerReads};
 pub use self::reference::dialable_reference;
