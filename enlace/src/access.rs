@@ -13,7 +13,7 @@ use runtime::facade::{
 };
 use runtime::file_name::NoFileName;
 use runtime::manifest::Manifest;
-use runtime::{ErrorCode, MediaType, Secret, Tags, Timestamp};
+use runtime::{ErrorCode, MediaType, PassedOn, Secret, Tags, Timestamp};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::code::{Code, Kind};
@@ -375,6 +375,18 @@ impl Access {
         match self {
             Self::Here(node) => Ok(node.runtime.tokens().token_terms(&token_id(id)?).await?),
             Self::There { client, .. } => client.token_terms(token_id(id)?.as_str()).await,
+        }
+    }
+
+    /// The reference of a token to pass on.
+    pub(crate) async fn passed_on(&self, token: &Token) -> Result<PassedOn, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.peers().passed_on(token)?),
+            // An earlier version does not say how peers reach it.
+            Self::There { client, .. } => {
+                let peer = client.peers().await.ok().and_then(|shown| shown.this);
+                Ok(PassedOn::of_token(token, peer.as_ref(), false))
+            }
         }
     }
 

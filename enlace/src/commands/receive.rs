@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use runtime::dto::File;
 use runtime::facade::{Followed, GrowingFile};
-use runtime::{ErrorCode, Fingerprint, Secret};
+use runtime::{ErrorCode, Fingerprint, Secret, leads_to_this_machine};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::peer_servers::with_servers_of;
@@ -239,7 +240,20 @@ async fn open(
             let dir = plan.dir.clone();
             Ok((context.interrupt.or(Access::open(plan, context.output)).await?, dir))
         }
-        Err(failure) => Err(without_guests(failure, &backbone)),
+        Err(failure) => Err(without_guests(of_another_machine(failure, &backbone, incoming), &backbone)),
+    }
+}
+
+/// A reference to a backbone on the machine of whoever opens it, without addresses, is of no use elsewhere. Whether the sender's machine is
+/// another one is not known here, so this is the hint only.
+fn of_another_machine(failure: Failure, backbone: &WhichBackbone, incoming: &Incoming) -> Failure {
+    let named = incoming.backbone_url.as_deref().filter(|url| leads_to_this_machine(url) && !incoming.is_direct);
+    match (backbone, named) {
+        (WhichBackbone::At(url), Some(named)) if failure.kind == Kind::Network && same(url, named) => failure.hint(
+            "this reference works on the sender's machine only, while its backbone runs; for another machine, ask the sender for the \
+             reference that `enlace share` or, while it serves, `enlace tokens show ID` prints",
+        ),
+        _ => failure,
     }
 }
 

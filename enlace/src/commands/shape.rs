@@ -2,12 +2,11 @@
 
 use api::Dialect;
 use runtime::Timestamp;
-use runtime::dto::{
-    ChangedToken, File, FileFormat, ListedToken, RotatedToken, Token, TokenDelivery, TokenStatus, TokenTerms,
-};
+use runtime::dto::{ChangedToken, File, FileFormat, ListedToken, Token, TokenDelivery, TokenStatus, TokenTerms};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::tokens::ShownToken;
 use crate::output::{bytes, printable, table};
 use crate::paths::Paths;
 use crate::receive::{Listed, Saved};
@@ -67,8 +66,17 @@ pub(crate) fn changed_text(token: &Token) -> String {
 }
 
 /// A token that replaces another one, in JSON.
-pub(crate) fn rotated_token(rotated: &RotatedToken, now: Timestamp) -> Value {
-    json!({ "token": token_with_status(&rotated.token, now), "old": changed_token(&rotated.old, now) })
+pub(super) fn rotated_token(shown: &ShownToken, old: &ChangedToken, now: Timestamp) -> Value {
+    let mut token = json!(token_with_status(&shown.token, now));
+    if let Some(reference) = direct_reference(shown) {
+        token["directReference"] = reference.into();
+    }
+    json!({ "token": token, "old": changed_token(old, now) })
+}
+
+/// The reference that other machines need in place of the one of the token.
+fn direct_reference(shown: &ShownToken) -> Option<String> {
+    shown.passed_on.is_direct.then(|| shown.passed_on.reference.clone())
 }
 
 /// What the creator of a token has settled beyond the published protocol, as rows.
@@ -81,16 +89,19 @@ fn settings_rows(token: &Token) -> impl Iterator<Item = (&'static str, String)> 
     [begin, limit, label, notify, transports].into_iter().flatten()
 }
 
-/// A token in JSON, with its terms if the backbone tells them.
-pub(crate) fn token_with_terms(token: &Token, terms: Option<&TokenTerms>) -> impl Serialize + use<> {
+/// A token in JSON, with the reference that other machines need, and its terms if the backbone tells them.
+pub(super) fn token_with_terms(shown: &ShownToken, terms: Option<&TokenTerms>) -> impl Serialize + use<> {
     #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
     struct WithTerms<T> {
         #[serde(flatten)]
         token: T,
         #[serde(skip_serializing_if = "Option::is_none")]
+        direct_reference: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         terms: Option<TokenTerms>,
     }
-    WithTerms { token: JSON.token(token), terms: terms.cloned() }
+    WithTerms { token: JSON.token(&shown.token), direct_reference: direct_reference(shown), terms: terms.cloned() }
 }
 
 /// The terms of a token as rows.
@@ -215,14 +226,11 @@ pub(crate) fn listed_token(listed: &ListedToken, whole: Option<&Token>) -> Value
 }
 
 /// One token as text, with everything but its password.
-pub(crate) fn token_text(token: &Token, terms: Option<&TokenTerms>) -> String {
-    let mut rows = vec![
-        ("ID", token.id.to_string()),
-        ("Reference", token.reference.url.clone()),
-        ("Truncated", token.reference.truncated.clone()),
-        ("Created by", token.created_by.to_string()),
-        ("Expires", time::expiry(token.expires_at)),
-    ];
+pub(super) fn token_text(ShownToken { token, passed_on }: &ShownToken, terms: Option<&TokenTerms>) -> String {
+    let mut rows = vec![("ID", token.id.to_string()), ("Reference", passed_on.reference.clone())];
+    // It has no room for addresses.
+    rows.extend((!passed_on.is_direct).then(|| ("Truncated", token.reference.truncated.clone())));
+    rows.extend([("Created by", token.created_by.to_string()), ("Expires", time::expiry(token.expires_at))]);
     if let Some(address) = &token.for_identity {
         rows.push(("Only for", address.to_string()));
     }

@@ -7,11 +7,11 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use runtime::dto::{
-    ChangedToken, MaxDownloads, Notify, Token, TokenDelivery, TokenLabel, TokenPath, TokenStatus, TokenTerms,
-    TokenTransports,
+    ChangedToken, MaxDownloads, Notify, RotatedToken, Token, TokenDelivery, TokenLabel, TokenPath, TokenStatus,
+    TokenTerms, TokenTransports,
 };
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, FindTokens, NewTerms, UpdateToken};
-use runtime::{Timestamp, leads_to_this_machine};
+use runtime::{PassedOn, Timestamp};
 use serde_json::{Value, json};
 
 use super::token_list::{TokenListArgs, query};
@@ -221,8 +221,8 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
             output.data(&value, || shape::token_table(&found))
         }
         TokensCommand::Show(args) => {
-            let (token, terms) = context.with_access(&args.node, async |access| shown(access, &args.id).await).await?;
-            print_with(output, &token, terms.as_ref())
+            let (shown, terms) = context.with_access(&args.node, async |access| shown(access, &args.id).await).await?;
+            print_with(output, &shown, terms.as_ref())
         }
         TokensCommand::Edit(args) => {
             let request = args.change(time::now())?;
@@ -231,10 +231,10 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
             output.data(&shape::changed_token(&changed, time::now()), || shape::changed_text(&changed.token))
         }
         TokensCommand::Rotate(args) => {
-            let rotated = context.with_access(&args.node, async |access| access.rotate_token(&args.id).await).await?;
-            show_code(output, &rotated.token);
-            output.data(&shape::rotated_token(&rotated, time::now()), || {
-                format!("{}\n{}", shape::token_text(&rotated.token, None), revoked(&rotated.old))
+            let (shown, old) = context.with_access(&args.node, async |access| rotated(access, &args.id).await).await?;
+            show_code(output, &shown);
+            output.data(&shape::rotated_token(&shown, &old, time::now()), || {
+                format!("{}\n{}", shape::token_text(&shown, None), revoked(&old))
             })
         }
         TokensCommand::Revoke(args) => {
@@ -272,12 +272,15 @@ async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
         (None, _) => None,
     };
     let token = context
-        .with_access(&args.node, async |access| match own {
-            Some(own) => access.create_own_token(own).await,
-            None => access.create_token_for_file(args.file.as_deref().unwrap_or_default(), request).await,
+        .with_access(&args.node, async |access| {
+            let token = match own {
+                Some(own) => access.create_own_token(own).await?,
+                None => access.create_token_for_file(args.file.as_deref().unwrap_or_default(), request).await?,
+            };
+            ShownToken::of(token, access).await
         })
         .await?;
-    print(context.output, &token)
+    print_with(context.output, &token, None)
 }
 
 /// The terms of a token for a file, with another content.
@@ -297,17 +300,36 @@ async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {
     let password = args.password.for_reference(incoming.password.as_deref())?;
     let token = context
         .with_access(&args.node, async |access| {
-            access.load_peer_token(&incoming.text, password.as_ref(), args.ephemeral).await
+            let token = access.load_peer_token(&incoming.text, password.as_ref(), args.ephemeral).await?;
+            ShownToken::of(token, access).await
         })
         .await?;
-    print(context.output, &token)
+    print_with(context.output, &token, None)
+}
+
+/// A token with the reference to pass on.
+pub(super) struct ShownToken {
+    pub(super) token: Token,
+    pub(super) passed_on: PassedOn,
+}
+
+impl ShownToken {
+    async fn of(token: Token, access: &Access) -> Result<Self, Failure> {
+        Ok(Self { passed_on: access.passed_on(&token).await?, token })
+    }
 }
 
 /// A token, with its terms if it is an own one and the backbone tells them.
-async fn shown(access: &Access, id: &str) -> Result<(Token, Option<TokenTerms>), Failure> {
+async fn shown(access: &Access, id: &str) -> Result<(ShownToken, Option<TokenTerms>), Failure> {
     let token = access.token(id).await?;
     let terms = if token.is_own { access.token_terms(id).await.ok() } else { None };
-    Ok((token, terms))
+    Ok((ShownToken::of(token, access).await?, terms))
+}
+
+/// A token that replaces another one, and the old one.
+async fn rotated(access: &Access, id: &str) -> Result<(ShownToken, ChangedToken), Failure> {
+    let RotatedToken { token, old } = access.rotate_token(id).await?;
+    Ok((ShownToken::of(token, access).await?, old))
 }
 
 fn revoked(changed: &ChangedToken) -> String {
@@ -360,18 +382,21 @@ fn read_content(path: &std::path::Path) -> Result<Value, Failure> {
     }
 }
 
-fn print(output: Output, token: &Token) -> Result<(), Failure> {
-    print_with(output, token, None)
-}
-
 /// Draws the QR code of a reference at a terminal.
-fn show_code(output: Output, token: &Token) {
-    if let Some(code) = qr::terminal(&token.reference.url, !leads_to_this_machine(&token.reference.url)) {
+fn show_code(output: Output, shown: &ShownToken) {
+    if let Some(code) = qr::terminal(&shown.passed_on.reference, shown.passed_on.for_others) {
         output.talk(code);
     }
 }
 
-fn print_with(output: Output, token: &Token, terms: Option<&TokenTerms>) -> Result<(), Failure> {
-    show_code(output, token);
-    output.data(&shape::token_with_terms(token, terms), || shape::token_text(token, terms))
+fn print_with(output: Output, shown: &ShownToken, terms: Option<&TokenTerms>) -> Result<(), Failure> {
+    show_code(output, shown);
+    output.data(&shape::token_with_terms(shown, terms), || shape::token_text(shown, terms))?;
+    if shown.token.is_own && !shown.passed_on.for_others {
+        output.talk(format!(
+            "other machines cannot use this reference; while `enlace serve` runs, `enlace tokens show {}` may show one for them",
+            shown.token.id
+        ));
+    }
+    Ok(())
 }

@@ -98,6 +98,35 @@ fn a_file_comes_directly_and_the_scripts_of_both_sides_learn_how() {
 }
 
 #[test]
+fn a_reference_of_the_token_commands_can_be_used_on_other_machines() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.txt", "hello");
+    let serving = sandbox.serve(&[&SERVE[..], &LISTEN].concat());
+    let run = |args: &[&str]| sandbox.run(&[args, &["--data-dir", "d", "--json"]].concat()).json();
+    let uploaded = run(&["files", "upload", &file]);
+    let created = run(&["tokens", "create", uploaded["id"].as_str().unwrap()]);
+    let (id, backbone) = (created["id"].as_str().unwrap(), serving.text("/backbone/url"));
+    let receive = |token: &Value, output: &str| {
+        let reference = token["directReference"].as_str().unwrap_or_else(|| panic!("no reference in {token}"));
+        let elsewhere = reference.replacen(backbone, "http://localhost:1", 1);
+        let args = ["receive", &elsewhere, "--data-dir", "other", "--output", output, "--json"];
+        assert_eq!(path_of(&sandbox.run(&args).json()), "lan");
+    };
+    receive(&created, "created");
+    receive(&run(&["tokens", "show", id]), "shown");
+    let rotated = run(&["tokens", "rotate", id]);
+    receive(&rotated["token"], "rotated");
+    // The text has it in place of the plain one, which says for whom it is.
+    let id = rotated["token"]["id"].as_str().unwrap();
+    let shown = sandbox.run(&["tokens", "show", id, "--data-dir", "d"]);
+    assert!(shown.stdout.contains("direct=") && !shown.stdout.contains("Truncated"), "{shown:?}");
+    let plain = created["reference"]["url"].as_str().unwrap().replacen(backbone, "http://localhost:1", 1);
+    let refused = sandbox.run(&["receive", &plain, "--data-dir", "third", "--output", "x"]);
+    refused.refused(5, &["works on the sender's machine only", "enlace tokens show ID"]);
+    serving.stop();
+}
+
+#[test]
 fn a_file_that_is_at_no_backbone_is_shared_until_the_command_ends() {
     let sandbox = Sandbox::with_peers();
     let file = sandbox.file("a.txt", "hello");
