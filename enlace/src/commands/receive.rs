@@ -9,6 +9,7 @@ use runtime::{ErrorCode, Fingerprint, Secret, leads_to_this_machine};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::next_steps::shell_word;
 use super::peer_servers::with_servers_of;
 use super::{Context, receive_direct, shape};
 use crate::access::Access;
@@ -159,7 +160,11 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     let password = args.password.for_reference(incoming.password.as_deref())?;
     let (access, dir) = open(&mut context, plan, &incoming, &configuration).await?;
     let progress = ProgressOutput::new(context.output);
-    let kept = Kept::default();
+    let kept = match fingerprint {
+        // The code is used up.
+        Some(_) => Kept::with_command(by_reference(&context.global, &args, &incoming.text)),
+        None => Kept::default(),
+    };
     let receiver =
         Receiver { access: &access, dir: &dir, args: &args, incoming: &incoming, kept: &kept, progress: &progress };
     let result = context.interrupt.or(receiver.receive(password, context.output)).await;
@@ -219,6 +224,16 @@ async fn ask_by_code(
         code::ask(config, code, &args.peer_address, output).await
     };
     context.interrupt.or(asking).await
+}
+
+/// The command that receives by the reference what a code began to.
+fn by_reference(global: &Global, args: &ReceiveArgs, reference: &str) -> String {
+    let paths = [("--output", &args.output), ("--data-dir", &global.data_dir)];
+    let options = paths.iter().filter_map(|(name, path)| Some(format!(" {name} {}", shell_word(path.as_deref()?))));
+    let backbone = args.backbone.iter().map(|url| format!(" --backbone {}", shell_word(Path::new(url))));
+    let plain = args.allow_plain_http.then(|| " --allow-plain-http".to_owned());
+    let modes = args.keep_modes.then(|| " --keep-modes".to_owned());
+    format!("enlace receive '{reference}'{}", options.chain(backbone).chain(plain).chain(modes).collect::<String>())
 }
 
 /// Starts the node; at a data directory for the node that shares alone if the backbone does not let the receiver in.
