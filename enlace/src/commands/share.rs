@@ -12,7 +12,7 @@ use serde_json::json;
 use super::next_steps::options_of;
 use super::peer_servers::wait_for_relay;
 use super::share_code::Offer;
-use super::share_direct::DirectShare;
+use super::share_direct::{DirectShare, Loss};
 use super::share_notify::{INTERVAL, Watch};
 use super::share_result::{Interface, Shared, SharedFile, files_of, print};
 use super::{Context, share_code, share_direct, share_early};
@@ -198,6 +198,13 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     };
     let token = shared.as_ref().ok().map(|shared| shared.token.clone()).filter(|_| args.notify);
     let watch = token.map(|token| Watch::new(&access, token));
+    let loss = shared.as_ref().ok().filter(|_| alone.is_some()).map(|shared| Loss::of(&access, &shared.file));
+    let loss = async {
+        match loss {
+            Some(loss) => loss.warn(output).await,
+            None => std::future::pending().await,
+        }
+    };
     let told = async {
         let shared = shared?;
         let passed_on = interface.passed_on(&shared.token);
@@ -212,7 +219,10 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     let told = match (told.await, &served) {
         (Ok(code), Some(served)) => {
             served.warn(output);
-            serve_until_asked(&mut context, code, watch).await
+            tokio::select! {
+                outcome = serve_until_asked(&mut context, code, watch) => outcome,
+                never = loss => match never {},
+            }
         }
         (Ok(code), None) => stay(&mut context, code, alone.as_mut(), watch).await,
         (Err(failure), _) => Err(failure),

@@ -127,6 +127,24 @@ fn a_reference_of_the_token_commands_can_be_used_on_other_machines() {
 }
 
 #[test]
+fn a_direct_share_whose_file_has_changed_says_so_on_both_sides_soon() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.bin", bytes(3 << 20));
+    let shared = sandbox.share(&file, &[&LISTEN[..], &["--direct-only"]].concat());
+    let reference = from_elsewhere(&shared);
+    std::fs::write(&file, "another content").unwrap();
+    let begun = std::time::Instant::now();
+    for output in ["first", "second"] {
+        let ended = sandbox.receive(&reference, &["--output", output]);
+        ended.refused(5, &["may have changed or be gone", "share it again"]);
+    }
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    let told = shared.stop().stderr;
+    assert_eq!(told.matches("a.bin has changed or is gone").count(), 1, "{told}");
+    assert!(!told.contains("WARN"), "{told}");
+}
+
+#[test]
 fn a_file_that_is_at_no_backbone_is_shared_until_the_command_ends() {
     let sandbox = Sandbox::with_peers();
     let file = sandbox.file("a.txt", "hello");

@@ -78,6 +78,11 @@ impl Undelivered {
         matches!(self.direct, PeerFailure::Unreachable(_)) || self.is_interrupted()
     }
 
+    /// Whether the node that shares it says that it cannot read it, and no backbone may bring it yet.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        is_unreadable(&self.direct) && self.is_backbone_decided
+    }
+
     /// Whether what the peer did is more useful to know than what the backbone says.
     fn begins_with_peer(&self) -> bool {
         self.is_foreign || self.is_interrupted()
@@ -96,6 +101,12 @@ fn is_interrupted(failure: &PeerFailure) -> bool {
             PeerError::Cut | PeerError::TimedOut | PeerError::Refused(Refusal::Busy | Refusal::Unavailable)
         )
     )
+}
+
+/// Whether the peer cannot read the file. It does not tell why: a file that has changed or is gone is no other refusal than one that cannot
+/// be read for a moment.
+fn is_unreadable(failure: &PeerFailure) -> bool {
+    matches!(failure, PeerFailure::Exchange(PeerError::Refused(Refusal::Unavailable)))
 }
 
 /// What the peer did, and what to do about it.
@@ -119,6 +130,14 @@ impl fmt::Display for Direct<'_> {
             PeerFailure::Exchange(PeerError::Cut) => {
                 let reached = Undelivered::REACHED;
                 write!(f, "The {reached}, but the connection ended before it delivered. Try again in a moment.")
+            }
+            PeerFailure::Exchange(_) if is_unreadable(self.0) => {
+                let reached = Undelivered::REACHED;
+                write!(
+                    f,
+                    "The {reached}, but cannot read the file, which may have changed or be gone. Try again, or ask whoever shares it to \
+                     share it again."
+                )
             }
             PeerFailure::Exchange(error) if is_interrupted(self.0) => {
                 write!(f, "The {} and did not deliver: {error}. Try again.", Undelivered::REACHED)
@@ -182,6 +201,11 @@ mod tests {
         assert!(text.starts_with(&format!("{reached} The backbone says: ")), "{text}");
         let refused = by_both(PeerError::Refused(Refusal::NotFound).into(), false).to_string();
         assert!(text.contains(Undelivered::REACHED) && !refused.contains(Undelivered::REACHED), "{refused}");
+        let lost = by_both(PeerError::Refused(Refusal::Unavailable).into(), true).to_string();
+        assert!(
+            lost.contains(Undelivered::REACHED) && lost.contains("may have changed or be gone. Try again"),
+            "{lost}"
+        );
         let locked = by_both(PeerError::Refused(Refusal::Locked).into(), false).to_string();
         assert!(!locked.contains(Undelivered::REACHED), "it does not pass: {locked}");
     }
