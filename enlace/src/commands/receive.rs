@@ -167,7 +167,8 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     };
     let receiver =
         Receiver { access: &access, dir: &dir, args: &args, incoming: &incoming, kept: &kept, progress: &progress };
-    let result = context.interrupt.or(receiver.receive(password, context.output)).await;
+    let receiving = progress.watching(receiver.receive(password, context.output));
+    let result = context.interrupt.or(receiving).await;
     let result = result.map_err(|failure| stopped(failure, args.output.as_deref(), &kept));
     progress.finish();
     access.close().await?;

@@ -152,6 +152,7 @@ impl RemoteBlob {
                 return Ok(self.complete(partial));
             };
             *run = None;
+            self.paths.wait();
             if !may_mix {
                 partial = Partial::default();
             }
