@@ -81,6 +81,12 @@ async fn objection(url: &str) -> Option<String> {
     Some(format!("{host} is {address}, an address of this machine or in a private network"))
 }
 
+/// Whether the host of a URL is an address in a private network, for which the receiver is asked.
+pub(crate) fn is_in_private_network(url: &str) -> bool {
+    let address = Url::parse(url).ok().and_then(|url| literal_address(&url));
+    address.is_some_and(is_private) && !leads_to_this_machine(url)
+}
+
 /// A port of this machine that is no backbone, as far as it says itself. A port at which nobody listens is no objection:
 /// nobody is reached.
 async fn not_a_backbone(url: &Url) -> Option<String> {
