@@ -82,7 +82,7 @@ pub use event::{Event, EventReceiver};
 pub use file_name::FileName;
 pub use media_type::MediaType;
 pub use peer::{
-    CodeEnd, MAX_OFFERS, OfferedCode, PassedOn, Path, PathBytes, PathLog, PeersError, best_addresses,
+    CodeEnd, MAX_OFFERS, OfferedCode, PassedOn, Path, PathBytes, PathLog, PeersError, best_addresses, check_code,
     dialable_reference, is_for_others, receive_code, receive_code_at,
 };
 pub use runtime::{Runtime, RuntimeBuilder};
@@ -95,7 +95,7 @@ pub use transport::backbone::{
 pub use transport::content::{CHUNK_LENGTH, manifest};
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};
 pub use transport::identity::DeviceSharedSecret;
-pub use transport::peer::{DEFAULT_CODE_LIFETIME, Fingerprint, MAX_CODE_LIFETIME, PeerKey};
+pub use transport::peer::{DEFAULT_CODE_LIFETIME, Fingerprint, MAX_CODE_LIFETIME, PeerKey, code_words};
 pub use transport::wire::json_budget;
 pub use transport::wire::{
     Address, AnyReference, ChallengeId, DeviceId, FileId, FileReference, Id, PasswordType, RelationshipId, Timestamp,

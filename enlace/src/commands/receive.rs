@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::next_steps::shell_word;
-use super::peer_servers::with_servers_of;
+use super::peer_servers::{servers_of, with_servers_of};
 use super::{Context, receive_direct, shape};
 use crate::access::Access;
 use crate::args::{ClientOptions, Global, NodeOptions, PeerOptions, ServerOptions};
@@ -38,7 +38,8 @@ const DEFAULT_MAX_SIZE: &str = "1G";
 /// Download a file by its reference, verify it and save it.
 ///
 /// The file comes directly from the sender's machine if that can be reached, and from the backbone else; the result says by which
-/// path. A code in place of a reference is the one that `share --code` prints: the sender is looked for in the local network.
+/// path. A code in place of a reference is the one that `share --code` prints: the sender is looked for in the local network, and with
+/// --backbone at the rendezvous server of that backbone, which the sender has to use, too.
 ///
 /// The first use creates a separate identity at the backbone that the reference names. It logs in there as the public client,
 /// unless --backbone or ENLACE_BACKBONE names the same backbone. If the backbone is on the sender's machine, nobody is logged in
@@ -58,6 +59,7 @@ const DEFAULT_MAX_SIZE: &str = "1G";
     enlace receive 'http://localhost:4710/r/TOK…#…' --output ~/Downloads\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --list\n  \
     enlace receive 7-amber-violin\n  \
+    enlace receive 7-amber-violin --backbone https://backbone.example.org\n  \
     enlace receive VE9L… --backbone http://localhost:4710 --password-file pw.txt\n  \
     enlace receive 'https://backbone.example.org/r/TOK…#…' --backbone https://backbone.example.org --client-file client.txt\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --json | jq -r .sha256")]
@@ -85,7 +87,8 @@ pub(crate) struct ReceiveArgs {
     max_size: u64,
     #[command(flatten)]
     password: KnownPassword,
-    /// URL of the backbone to use instead of the one in the reference; ENLACE_BACKBONE is used if the reference names none
+    /// URL of the backbone to use instead of the one in the reference, and to look for the sender of a code; ENLACE_BACKBONE is used
+    /// if the reference names none
     #[arg(long, value_name = "URL", help_heading = "Node")]
     backbone: Option<String>,
     #[command(flatten)]
@@ -216,11 +219,14 @@ async fn ask_by_code(
             .hint("omit --no-direct, and set enlace.peers.enabled to true; or ask the sender for the reference"));
     };
     let output = context.output;
+    code::check(code)?;
     let asking = async {
         output.talk("looking for the sender");
-        let config = match &settings.backbone_url {
-            Some(url) => with_servers_of(url, peers.for_code(), settings).await,
-            None => peers.for_code(),
+        let config = match (&settings.backbone_url, &args.backbone) {
+            // Whoever names it expects to find the sender there.
+            (Some(url), Some(_)) => servers_of(url, peers.for_code(), settings).await?,
+            (Some(url), None) => with_servers_of(url, peers.for_code(), settings).await,
+            (None, _) => peers.for_code(),
         };
         code::ask(config, code, &args.peer_address, output).await
     };

@@ -187,6 +187,9 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         if let Access::Here(node) = &access {
             wait_for_relay(node, &settings).await;
         }
+        if args.code {
+            share_code::check(&access, output).await?;
+        }
         carry_out(&args, &access, source, (format, terms), (output, &progress)).await
     };
     let shared = context.interrupt.or(sharing).await;

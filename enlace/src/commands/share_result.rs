@@ -112,6 +112,7 @@ pub(super) fn print(
     });
     if let Some(code) = code {
         value["code"] = json!(code.text());
+        value["codeExpiresAt"] = json!(code.expires_at());
     }
     if let Some(files) = files {
         value["files"] = files.clone();
@@ -119,7 +120,11 @@ pub(super) fn print(
     if !no_qr && let Some(code) = qr::terminal(&passed_on.reference, passed_on.for_others) {
         output.talk(code);
     }
-    output.data(&value, || shape::labelled(&rows(file, token, passed_on, interface)))?;
+    output.data(&value, || {
+        let mut rows = rows(file, token, passed_on, interface);
+        rows.extend(code.map(|code| ("Code", format!("{}, until {}", code.text(), time::expiry(code.expires_at())))));
+        shape::labelled(&rows)
+    })?;
     let steps = NextSteps { token, passed_on, file: &file.id, served_by: interface.served_by, options };
     if let Some(code) = code {
         share_code::show(code, &interface.backbone_url, output);

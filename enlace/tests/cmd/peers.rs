@@ -180,6 +180,8 @@ fn what_cannot_be_shared_directly_is_refused_with_the_next_step() {
     share(&[&file, "--direct-only", "--early"]).refused(2, &["--early"]);
     share(&[&file, "--code", "--local"]).refused(2, &["--local"]);
     share(&[&file, "--code", "--no-direct"]).refused(2, &["--no-direct"]);
+    share(&[&file, "--code", "--enlace:peers:listen=[]", "--no-relay"])
+        .refused(2, &["no other node can reach this one", "enlace doctor"]);
     share(&[&file, "--code", "--enlace:peers:enabled=false"])
         .refused(2, &["peers are switched off", "enlace.peers.enabled"]);
     let serve =
@@ -205,6 +207,9 @@ fn a_code_passes_a_reference_on_once_with_the_same_fingerprint_on_both_sides() {
     let file = sandbox.file("a.txt", "hello");
     let shared = sandbox.share(&file, &[&LISTEN[..], &["--code", "--no-mdns"]].concat());
     let (code, address) = (shared.text("/code").to_owned(), address_of(&shared));
+    assert!(shared.text("/codeExpiresAt").ends_with('Z'), "{}", shared.line);
+    let unreachable = ["receive", &code, "--backbone", "http://localhost:1", "--data-dir", "receiver", "--no-mdns"];
+    sandbox.run(&unreachable).refused(5, &["cannot be reached", "http://localhost:1", "omit --backbone"]);
     let receive = |code: &str, output: &str| {
         let args =
             ["receive", code, "--data-dir", "receiver", "--no-mdns", "--peer-address", &address, "--output", output];
@@ -217,6 +222,9 @@ fn a_code_passes_a_reference_on_once_with_the_same_fingerprint_on_both_sides() {
     );
     receive(&code, "c.txt").refused(3, &["nobody offers this code"]);
     let told = shared.stop().stderr;
+    for warning in ["on this machine only", "does not find this node by the code"] {
+        assert!(told.contains(warning), "{warning} in {told}");
+    }
     let line = format!(r#"{{"code":{{"end":"taken","fingerprint":{}}}}}"#, received["fingerprint"]);
     assert!(told.lines().any(|said| said == line), "{line} in {told}");
 }
@@ -245,6 +253,9 @@ fn a_wrong_code_ends_the_code_and_says_so() {
         told.refused(2, &["--peer-address", "does not end in /p2p/", "prints it as peer.id"]);
     }
     receive("7-amber").refused(2, &["7-amber-violin"]);
+    let mistyped = receive("7-ambre-violin");
+    mistyped.refused(2, &["ambre is not a word of codes", "the nearest word is amber"]);
+    assert!(!mistyped.stderr.contains("looking for the sender"), "{mistyped:?}");
     let told = shared.stop().stderr;
     assert!(told.contains(r#"{"code":{"end":"burned"}}"#) && told.contains("for a new code"), "{told}");
 }

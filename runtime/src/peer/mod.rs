@@ -32,7 +32,7 @@ mod tests;
 mod view;
 
 pub(crate) use self::certificate::{CERTIFICATE_VALIDITY, Certifier, DeviceKeys, is_fresh};
-pub use self::code::{CodeEnd, MAX_OFFERS, OfferedCode, receive_code, receive_code_at};
+pub use self::code::{CodeEnd, MAX_OFFERS, OfferedCode, check_code, receive_code, receive_code_at};
 pub(crate) use self::drive::Time;
 pub use self::error::PeersError;
 pub(crate) use self::network::{PeerNetwork, PeerParts};
