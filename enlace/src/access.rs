@@ -49,8 +49,8 @@ pub(crate) struct NodeIdentity {
     pub(crate) identity: IdentityInfo,
     /// Which device.
     pub(crate) device_id: String,
-    /// Its backbone.
-    pub(crate) backbone_url: String,
+    /// Its backbone, unless it has none that anybody else could use.
+    pub(crate) backbone_url: Option<String>,
 }
 
 /// A file to upload, with what is said about it.
@@ -138,17 +138,22 @@ impl Access {
         }
     }
 
+    /// Whether its backbone is in this process.
+    pub(crate) fn has_embedded_backbone(&self) -> bool {
+        matches!(self, Self::Here(node) if node.backbone.is_some())
+    }
+
     pub(crate) async fn identity(&self) -> Result<NodeIdentity, Failure> {
         match self {
             Self::Here(node) => Ok(NodeIdentity {
                 identity: node.runtime.account().identity_info().await?,
                 device_id: node.runtime.account().device_info().await?.id.to_string(),
-                backbone_url: node.backbone_url.clone(),
+                backbone_url: Some(node.backbone_url.clone()),
             }),
             Self::There { client, running } => Ok(NodeIdentity {
                 identity: client.identity_info().await?,
                 device_id: running.device_id.clone(),
-                backbone_url: running.backbone_url.clone(),
+                backbone_url: Some(running.backbone_url.clone()),
             }),
         }
     }

@@ -94,7 +94,7 @@ pub use transport::backbone::{
 };
 pub use transport::content::{CHUNK_LENGTH, manifest};
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};
-pub use transport::identity::DeviceSharedSecret;
+pub use transport::identity::{DeviceSharedSecret, check_address};
 pub use transport::peer::{DEFAULT_CODE_LIFETIME, Fingerprint, MAX_CODE_LIFETIME, PeerKey, code_words};
 pub use transport::wire::json_budget;
 pub use transport::wire::{

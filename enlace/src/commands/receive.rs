@@ -174,11 +174,17 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     let result = context.interrupt.or(receiving).await;
     let result = result.map_err(|failure| stopped(failure, args.output.as_deref(), &kept));
     progress.finish();
+    // A backbone in this process has nothing of the sender, and ends now.
+    let is_at_backbone = !(incoming.is_direct && access.has_embedded_backbone());
     access.close().await?;
     match result? {
-        (file, Received::Saved(saved)) => print(&context, (&file, &saved), &progress.paths(), fingerprint),
+        (file, Received::Saved(saved)) => {
+            let value = shown(shape::saved(&file, &saved, &progress.paths()), is_at_backbone);
+            print(&context, value, (&file, &saved), &progress.paths(), fingerprint)
+        }
         (file, Received::Listed(listed)) => {
-            context.output.data(&shape::listed(&file, &listed), || shape::listed_table(&listed))
+            let value = shown(shape::listed(&file, &listed), is_at_backbone);
+            context.output.data(&value, || shape::listed_table(&listed))
         }
     }
 }
@@ -520,13 +526,21 @@ fn home_hint(dir: &DataDir, home: &str) -> String {
     )
 }
 
+/// A result for scripts, without a reference to the file that leads to a backbone that has it not.
+fn shown(mut value: Value, is_at_backbone: bool) -> Value {
+    if let Some(file) = value["file"].as_object_mut().filter(|_| !is_at_backbone) {
+        file.retain(|name, _| name != "reference" && name != "truncatedReference");
+    }
+    value
+}
+
 fn print(
     context: &Context,
+    mut value: Value,
     (file, saved): (&File, &Saved),
     paths: &Paths,
     fingerprint: Option<Fingerprint>,
 ) -> Result<(), Failure> {
-    let mut value = shape::saved(file, saved, paths);
     if let Some(fingerprint) = fingerprint {
         value["fingerprint"] = fingerprint.to_string().into();
     }

@@ -56,7 +56,7 @@ use crate::time;
     enlace share video.mp4 --direct-only\n  \
     tar c photos | enlace share - --name photos.tar\n  \
     enlace share --text --name note.txt\n  \
-    enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
+    enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012357\n  \
     enlace share report.pdf --json | jq -r .reference")]
 pub(crate) struct ShareArgs {
     /// Files and folders to share; - alone reads standard input

@@ -86,6 +86,11 @@ fn a_file_comes_directly_and_the_scripts_of_both_sides_learn_how() {
         assert_eq!((path_of(received), &received["paths"]), ("lan", &Value::Null), "{received}");
         assert!(std::fs::read(sandbox.path(name)).unwrap() == content);
     }
+    // A reference to the file leads to a backbone that has it, or there is none.
+    assert!(here["file"]["reference"]["url"].is_string() && there["file"]["id"].is_string());
+    assert_eq!((&there["file"]["reference"], &there["file"]["truncatedReference"]), (&Value::Null, &Value::Null));
+    let who = sandbox.run(&["identity", "--receiver", "--data-dir", "other", "--json"]).json();
+    assert_eq!((who["address"].is_string(), &who["backbone"]["url"]), (true, &Value::Null));
     // Without peers it comes from the backbone, or not at all.
     let plain = ["receive", shared.text("/reference"), "--data-dir", "plain", "--no-direct", "--json", "--output"];
     assert_eq!(path_of(&sandbox.run(&[&plain[..], &["plain1"]].concat()).json()), "backbone");
@@ -95,6 +100,18 @@ fn a_file_comes_directly_and_the_scripts_of_both_sides_learn_how() {
     let gone = sandbox.run(&["receive", &elsewhere, "--data-dir", "other", "--output", "x"]);
     gone.refused(5, &["the node that shares it cannot be reached directly", "still running", "firewall"]);
     assert!(!sandbox.path("x").exists());
+}
+
+#[test]
+fn a_port_for_peers_that_is_taken_is_named_with_the_next_step() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.txt", "hello");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("/ip4/127.0.0.1/tcp/{}", other.local_addr().unwrap().port());
+    for command in [&["share", &file][..], &["serve"]] {
+        let args = [command, &SERVE[1..], &["--peer-listen", &address]].concat();
+        sandbox.run(&args).refused(5, &[&format!("cannot listen on {address} for peers"), "--peer-listen"]);
+    }
 }
 
 #[test]
