@@ -27,6 +27,7 @@ const DIFFERENCES: Differences = Differences {
     delete_tokens: true,
     unlock_tokens: true,
     token_terms: true,
+    direct_references: true,
     truncated_qr_codes: false,
     formats: true,
 };
@@ -90,7 +91,7 @@ fn direct() -> Resource {
         handler: Box::new(|call| Box::pin(direct::share(call.with(DIFFERENCES)))),
         description: Description {
             summary: "Shares a file without a backbone, until the request ends; it must be the last part of the form. The \
-                      first line has the token, the last one comes if the node stops",
+                      first line has the token and the reference to pass on, the last one comes if the node stops",
             input: Input::Upload(direct::form),
             output: Output::Lines(["DirectShare", "EndedShare"]),
         },
@@ -189,7 +190,7 @@ fn services() -> Resource {
 fn components() -> Vec<(String, RefOr<Schema>)> {
     let files = Components::default().with_renamed::<dto::File>(FILE_WITH_FORMAT, describe_format);
     let added = files
-        .with_renamed::<dto::Token>(TOKEN_WITH_TERMS, |_| ())
+        .with_renamed::<dto::Token>(TOKEN_WITH_TERMS, describe_direct_reference)
         .with_changed::<dto::ChangedToken>(refer_to_token)
         .with_changed::<dto::RotatedToken>(refer_to_token)
         .with::<dto::ChangedFileToken>()
@@ -199,7 +200,7 @@ fn components() -> Vec<(String, RefOr<Schema>)> {
         .with::<peers::Peers>()
         .with::<codes::OfferedCode>()
         .with::<codes::EndedCode>()
-        .with::<direct::DirectShare>()
+        .with_changed::<direct::DirectShare>(refer_to_token)
         .with::<direct::EndedShare>()
         .with::<downloads::DownloadPaths>()
         .into_vec();
@@ -219,6 +220,15 @@ fn components() -> Vec<(String, RefOr<Schema>)> {
 
 fn refer_to_token(schema: &mut Object) {
     schema.properties.insert("token".to_owned(), Ref::from_schema_name(TOKEN_WITH_TERMS).into());
+}
+
+fn describe_direct_reference(schema: &mut Object) {
+    let reference = ObjectBuilder::new().schema_type(Type::String).description(Some(
+        "The reference to pass on in place of the one in `reference`: it carries addresses of this node, which other machines need \
+         because they cannot load the token from its backbone. In answers to `POST Files/{id}/Token`, `POST Tokens/Own`, \
+         `GET Tokens/{id}` and `POST Tokens/{id}/Rotate`.",
+    ));
+    schema.properties.insert("directReference".to_owned(), reference.into());
 }
 
 fn describe_format(schema: &mut Object) {

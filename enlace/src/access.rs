@@ -13,7 +13,7 @@ use runtime::facade::{
 };
 use runtime::file_name::NoFileName;
 use runtime::manifest::Manifest;
-use runtime::{ErrorCode, MediaType, Secret, Tags, Timestamp};
+use runtime::{ErrorCode, MediaType, PassedOn, Secret, Tags, Timestamp};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::code::{Code, Kind};
@@ -49,8 +49,8 @@ pub(crate) struct NodeIdentity {
     pub(crate) identity: IdentityInfo,
     /// Which device.
     pub(crate) device_id: String,
-    /// Its backbone.
-    pub(crate) backbone_url: String,
+    /// Its backbone, unless it has none that anybody else could use.
+    pub(crate) backbone_url: Option<String>,
 }
 
 /// A file to upload, with what is said about it.
@@ -138,17 +138,22 @@ impl Access {
         }
     }
 
+    /// Whether its backbone is in this process.
+    pub(crate) fn has_embedded_backbone(&self) -> bool {
+        matches!(self, Self::Here(node) if node.backbone.is_some())
+    }
+
     pub(crate) async fn identity(&self) -> Result<NodeIdentity, Failure> {
         match self {
             Self::Here(node) => Ok(NodeIdentity {
                 identity: node.runtime.account().identity_info().await?,
                 device_id: node.runtime.account().device_info().await?.id.to_string(),
-                backbone_url: node.backbone_url.clone(),
+                backbone_url: Some(node.backbone_url.clone()),
             }),
             Self::There { client, running } => Ok(NodeIdentity {
                 identity: client.identity_info().await?,
                 device_id: running.device_id.clone(),
-                backbone_url: running.backbone_url.clone(),
+                backbone_url: Some(running.backbone_url.clone()),
             }),
         }
     }
@@ -386,6 +391,18 @@ impl Access {
         match self {
             Self::Here(node) => Ok(node.runtime.tokens().any_token_terms(&id).await?),
             Self::There { client, .. } => client.token_terms(id.as_str()).await,
+        }
+    }
+
+    /// The reference of a token to pass on.
+    pub(crate) async fn passed_on(&self, token: &Token) -> Result<PassedOn, Failure> {
+        match self {
+            Self::Here(node) => Ok(node.runtime.peers().passed_on(token)?),
+            // An earlier version does not say how peers reach it.
+            Self::There { client, .. } => {
+                let peer = client.peers().await.ok().and_then(|shown| shown.this);
+                Ok(PassedOn::of_token(token, peer.as_ref(), false))
+            }
         }
     }
 

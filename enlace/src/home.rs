@@ -151,15 +151,6 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// Whether a URL stands for the machine that opens it, whichever that is.
-pub(crate) fn leads_to_this_machine(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return true };
-    match literal_address(&url) {
-        Some(address) => address.is_loopback(),
-        None => url.host_str().is_none_or(runtime::names_this_machine),
-    }
-}
-
 /// The IP address that a URL has instead of a host name.
 pub(crate) fn literal_address(url: &Url) -> Option<IpAddr> {
     url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
@@ -195,18 +186,6 @@ mod tests {
             "nonsense",
         ] {
             assert!(!same(url, "https://b.example.org"), "{url}");
-        }
-    }
-
-    #[test]
-    fn urls_with_a_loopback_host_lead_to_the_machine_that_opens_them() {
-        for url in
-            ["http://localhost:4710/r/x", "http://a.localhost/r", "http://127.0.0.2:1/r", "http://[::1]:1/x", "x"]
-        {
-            assert!(leads_to_this_machine(url), "{url}");
-        }
-        for url in ["https://b.example.org/r/x", "http://192.168.1.2:4710/r/x", "http://[fd00::1]:4710/r/x"] {
-            assert!(!leads_to_this_machine(url), "{url}");
         }
     }
 

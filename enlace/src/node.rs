@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use backbone_mock::{Backbone, Limits};
-use runtime::{BackboneConfig, Config, Runtime};
+use runtime::{BackboneConfig, Config, ConfigError, Error, Runtime};
 
 pub(crate) use plan::{Plan, WhichBackbone, configuration};
 
@@ -224,6 +224,10 @@ fn backbone_config(plan: &Plan, listen: SocketAddr, guests: bool, client: &Clien
 async fn start_runtime(plan: &Plan, held: &Held, config: Config) -> Result<Runtime, Failure> {
     let builder = Runtime::builder(config).lock(held.lock());
     builder.written_after_start(plan.written_after_start()).start().await.map_err(|error| {
+        if let Error::Config(ConfigError::PeerListen { address, reason }) = &error {
+            return Failure::new(Kind::Network, format!("cannot listen on {address} for peers: {reason}"))
+                .hint("stop the other program, or choose another port with --peer-listen (0 picks a free port)");
+        }
         let failure = Failure::from(error);
         match (failure.kind, &plan.backbone) {
             (Kind::Network, WhichBackbone::At(url)) if failure.hint.is_none() => {

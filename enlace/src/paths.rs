@@ -31,6 +31,17 @@ impl Paths {
         }
     }
 
+    /// Who is waited for, if an attempt has failed and nothing has come since then.
+    pub(crate) fn waits_for(&self) -> Option<&'static str> {
+        match self {
+            Self::Counted(log) if log.is_waiting() => Some(match log.last() {
+                Some(Path::Backbone) => "waiting for the backbone",
+                _ => "waiting for the sender",
+            }),
+            _ => None,
+        }
+    }
+
     fn all(&self) -> Vec<PathBytes> {
         match self {
             Self::Counted(log) => log.bytes(),

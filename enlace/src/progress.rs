@@ -18,6 +18,9 @@ use crate::paths::Paths;
 /// Shortest time between two lines but the last one. With it, there are at most ten in any second.
 const INTERVAL: Duration = Duration::from_millis(125);
 
+/// How often it is looked whether somebody is waited for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
 /// The progress of one transfer. Clones show the same one.
 #[derive(Clone)]
 pub(crate) struct ProgressOutput {
@@ -158,6 +161,29 @@ impl ProgressOutput {
         }
         if path.is_some() {
             self.with_lines(|lines| lines.path = path);
+        }
+    }
+
+    /// Does the work, and shows meanwhile when nothing comes because somebody is waited for.
+    pub(crate) async fn watching<T>(&self, work: impl Future<Output = T>) -> T {
+        let watch = async {
+            loop {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+                self.show_waiting();
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = watch => unreachable!("it looks until the work is done"),
+        }
+    }
+
+    /// In place of the path, which comes back with the next byte.
+    fn show_waiting(&self) {
+        if let Some(who) = self.paths().waits_for()
+            && self.bar.prefix() != who
+        {
+            self.bar.set_prefix(who);
         }
     }
 

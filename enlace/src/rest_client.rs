@@ -18,7 +18,7 @@ use runtime::facade::{
 };
 use runtime::http_client::{self, Redirects, Trust};
 use runtime::source::Source;
-use runtime::{Path, PathBytes, Secret, TokenId};
+use runtime::{Path, PathBytes, Secret, Timestamp, TokenId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -86,9 +86,14 @@ struct DirectShare {
     token: Token,
 }
 
+/// A code that a node offers.
 #[derive(Deserialize)]
-struct OfferedCode {
-    code: String,
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OfferedCode {
+    /// The code.
+    pub(crate) code: String,
+    /// When it expires.
+    pub(crate) expires_at: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -206,12 +211,12 @@ impl RestClient {
     }
 
     /// Offers a reference under a new code, until the lines are dropped. The next one says how the code has ended.
-    pub(crate) async fn offer_code(&self, reference: &str) -> Result<(String, Lines), Failure> {
+    pub(crate) async fn offer_code(&self, reference: &str) -> Result<(OfferedCode, Lines), Failure> {
         // Nothing comes until somebody uses the code.
         let request = self.with_key(on_this_machine(None)?.request(Method::POST, self.address("Codes")));
         let mut lines = Lines::of(send(request.json(&serde_json::json!({ "reference": reference }))).await?);
         let first: OfferedCode = lines.next().await?;
-        Ok((first.code, lines))
+        Ok((first, lines))
     }
 
     /// By which paths the download with this correlation id has come so far.

@@ -5,19 +5,28 @@ use std::time::Duration;
 use clap::Args;
 use runtime::dto::{MaxDownloads, TokenLabel, TokenTransports};
 use runtime::facade::{CreateTokenForFile, NewTerms};
-use runtime::{Address, ErrorCode, Timestamp};
+use runtime::{Address, ErrorCode, Timestamp, check_address};
 
 use crate::code::Code;
 use crate::failure::Failure;
 use crate::passwords::NewPassword;
 use crate::time::{self, Span};
 
+/// Reads an address as `enlace identity` prints it.
+fn parse_address(text: &str) -> Result<Address, String> {
+    let address: Address = text.parse().map_err(|error| format!("{error}; `enlace identity` prints addresses"))?;
+    match check_address(&address) {
+        Ok(()) => Ok(address),
+        Err(_) => Err("its checksum is wrong, so it was mistyped; `enlace identity` prints addresses".to_owned()),
+    }
+}
+
 /// Options of commands that create a token.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Terms")]
 pub(crate) struct TermsOptions {
     /// Only the identity with this address can load the token
-    #[arg(long = "for", value_name = "ADDRESS")]
+    #[arg(long = "for", value_name = "ADDRESS", value_parser = parse_address)]
     pub(crate) for_identity: Option<Address>,
     /// Time until the token expires, such as 90s, 15m, 12h, 7d or 2w; never: not before the file (default: 7d for `share`,
     /// otherwise never)

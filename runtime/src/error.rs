@@ -178,8 +178,16 @@ pub enum ConfigError {
         /// The text.
         text: String,
     },
+    /// Peers cannot connect at an address: another program has its port, for example.
+    #[error("cannot listen on {address} for peers: {reason}; choose another address, or port 0 for any free port")]
+    PeerListen {
+        /// The address.
+        address: String,
+        /// What the system says.
+        reason: String,
+    },
     /// The network of peers cannot start.
-    #[error("the network of peers does not start; choose another address to listen on, or port 0 for any free port")]
+    #[error("the network of peers does not start")]
     PeerNetwork(#[source] Arc<swarm::StartError>),
 }
 

@@ -37,6 +37,9 @@ pub enum Event {
         /// Bytes of the content: the size of the file.
         bytes: u64,
     },
+    /// A file of this machine that is [shared directly](crate::facade::FilesFacade::share_directly) has changed or is gone, so peers get
+    /// nothing more of it. It is noticed when somebody asks for it, perhaps several times at the same time.
+    SharedFileLost(FileId),
     /// The content of a file in a bucket is sent to somebody who presented a file token, and whose owner wanted to know
     /// ([`Notify`](crate::storage::Notify)).
     FileTokenUsed {

@@ -82,18 +82,20 @@ pub use event::{Event, EventReceiver};
 pub use file_name::FileName;
 pub use media_type::MediaType;
 pub use peer::{
-    CodeEnd, MAX_OFFERS, OfferedCode, Path, PathBytes, PathLog, PeersError, dialable_reference, receive_code,
-    receive_code_at,
+    CodeEnd, MAX_OFFERS, OfferedCode, PassedOn, Path, PathBytes, PathLog, PeersError, best_addresses, check_code,
+    dialable_reference, is_for_others, receive_code, receive_code_at,
 };
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use store::{Failure as StoreFailure, LOCK_FILE};
 pub use swarm::custom as peer_transport;
 pub use tag::Tags;
-pub use transport::backbone::{BackboneFailure, NetworkError, http_client, names_this_machine, with_correlation_id};
+pub use transport::backbone::{
+    BackboneFailure, NetworkError, http_client, leads_to_this_machine, names_this_machine, with_correlation_id,
+};
 pub use transport::content::{CHUNK_LENGTH, manifest};
 pub use transport::crypto::{TransientDecryptor, TransientEncryptor, TransientReader, transient_cipher};
-pub use transport::identity::DeviceSharedSecret;
-pub use transport::peer::{DEFAULT_CODE_LIFETIME, Fingerprint, MAX_CODE_LIFETIME, PeerKey};
+pub use transport::identity::{DeviceSharedSecret, check_address};
+pub use transport::peer::{DEFAULT_CODE_LIFETIME, Fingerprint, MAX_CODE_LIFETIME, PeerKey, code_words};
 pub use transport::wire::json_budget;
 pub use transport::wire::{
     Address, AnyReference, ChallengeId, DeviceId, FileId, FileReference, Id, PasswordType, RelationshipId, Timestamp,

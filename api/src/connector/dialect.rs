@@ -36,6 +36,8 @@ pub(crate) struct Differences {
     pub(crate) unlock_tokens: bool,
     /// Tokens say whether they are revoked, and their terms can be changed: not known to the published connectors.
     pub(crate) token_terms: bool,
+    /// Tokens say which reference other machines need, if it is another one: not known to the published connectors.
+    pub(crate) direct_references: bool,
     /// QR codes hold `nmshd://tr#<truncated>` unless the client asks for the URL.
     pub(crate) truncated_qr_codes: bool,
     /// Files say how they are sealed, and uploads choose it and are streamed. Clients of the published connectors know one
@@ -59,6 +61,7 @@ impl Dialect {
                 delete_tokens: false,
                 unlock_tokens: false,
                 token_terms: false,
+                direct_references: false,
                 truncated_qr_codes: true,
                 formats: false,
             },
@@ -71,6 +74,7 @@ impl Dialect {
                 delete_tokens: true,
                 unlock_tokens: true,
                 token_terms: false,
+                direct_references: false,
                 truncated_qr_codes: false,
                 formats: false,
             },
@@ -102,9 +106,19 @@ pub(crate) struct Shown<T> {
     answer: T,
     #[serde(skip_serializing_if = "Option::is_none")]
     truncated_reference: Option<String>,
+    /// Of tokens only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direct_reference: Option<String>,
     /// Of files only.
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<FileFormat>,
+}
+
+impl Shown<Token> {
+    /// The same with the reference that other machines need.
+    pub(crate) fn with_direct_reference(self, direct_reference: Option<String>) -> Self {
+        Self { direct_reference, ..self }
+    }
 }
 
 impl Differences {
@@ -114,6 +128,7 @@ impl Differences {
         }
         Shown {
             truncated_reference: self.repeated(&file.reference.truncated),
+            direct_reference: None,
             format: self.formats.then_some(file.format),
             answer: file,
         }
@@ -121,7 +136,12 @@ impl Differences {
 
     pub(crate) fn token(self, token: Token) -> Shown<Token> {
         let token = Token { revoked_at: token.revoked_at.filter(|_| self.token_terms), ..token };
-        Shown { truncated_reference: self.repeated(&token.reference.truncated), format: None, answer: token }
+        Shown {
+            truncated_reference: self.repeated(&token.reference.truncated),
+            direct_reference: None,
+            format: None,
+            answer: token,
+        }
     }
 
     fn repeated(self, truncated: &str) -> Option<String> {

@@ -10,7 +10,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 pub use dialect::Dialect;
-pub(crate) use dialect::{Differences, sync_info};
+pub(crate) use dialect::{Differences, Shown, sync_info};
 
 use crate::auth::{Gate, Sender};
 use crate::face::{Face, Schemas, authenticating, unlimited};

@@ -15,7 +15,7 @@ pub(crate) fn offering() -> Object {
     Object::new().required(
         "reference",
         ValueRule::Reference(&["TOK"]),
-        "Reference of a token, truncated or as a URL; one with addresses leads the receiver to this node.",
+        "Reference of a token, truncated or as a URL. Addresses of this node are added if the receiver needs them and it has none.",
     )
 }
 

@@ -36,6 +36,8 @@ pub(crate) fn form() -> Object {
 pub(crate) struct DirectShare {
     /// The token that shares it.
     token: Token,
+    /// The reference to pass on: with addresses of this node, which is the only one that has the file.
+    reference: String,
 }
 
 /// The share has ended because the node stops: the last line of the answer.
@@ -54,7 +56,8 @@ pub(crate) async fn share(mut call: Call) -> Result<Reply, Problem> {
         Share::begin(runtime, streamed_upload::with_manifest(request, &fields).await?, terms).await
     };
     let (token, share) = streamed_upload::received(&mut call, form(), begin).await?;
-    Ok(lines(&DirectShare { token }, async move {
+    let reference = call.runtime().peers().passed_on(&token)?.reference;
+    Ok(lines(&DirectShare { token, reference }, async move {
         stopping.cancelled().await;
         share.end().await;
         EndedShare { end: "stopped" }

@@ -6,11 +6,10 @@ use runtime::{Error, FileId, FileReference};
 use serde_json::{Map, Value};
 
 pub(crate) use super::download::download;
-use super::list;
 use super::password;
-use super::qr_code;
 pub(crate) use super::streamed_upload::upload as upload_streamed;
 pub(crate) use super::upload::upload;
+use super::{list, qr_code, tokens};
 use crate::call::parse_id;
 use crate::connector::Call;
 use crate::problem::Problem;
@@ -96,10 +95,10 @@ pub(crate) async fn create_token(mut call: Call) -> Result<Reply, Problem> {
     let request = read_sharing(body, is_picture)?;
     let token = call.runtime().files().create_token_for_file(&id, request).await?;
     if is_picture {
-        let picture = qr_code::of_reference(&call, &token.reference, wants_url)?;
+        let picture = tokens::picture(&call, &token, wants_url)?;
         return Ok(Reply::png(StatusCode::CREATED, &format!("{id}.png"), picture));
     }
-    Ok(Reply::created(&call.differences().token(token)))
+    Ok(Reply::created(&tokens::shown(&call, token)?))
 }
 
 /// Whether a read asks for the URL in its picture.

@@ -2,12 +2,13 @@
 
 use http::StatusCode;
 use runtime::Error;
-use runtime::dto::{AnyToken, AnyTokenId, Notify};
+use runtime::dto::{AnyToken, AnyTokenId, ChangedToken, Notify, RotatedToken, Token};
 use runtime::facade::{CreateOwnToken, LoadPeerToken, Ownership, UpdateToken};
+use serde::Serialize;
 
 use super::password;
 use super::{files::wants_url, list, qr_code};
-use crate::connector::Call;
+use crate::connector::{Call, Shown};
 use crate::problem::Problem;
 use crate::protocol::Media;
 use crate::reply::Reply;
@@ -81,11 +82,40 @@ pub(crate) fn changes() -> Object {
         .optional("allow", TEXTS, ALLOW)
 }
 
+/// A token that replaces another one, as [`shown`].
+#[derive(Serialize)]
+struct Rotated {
+    token: Shown<Token>,
+    old: ChangedToken,
+}
+
+/// A token that can be passed on, with the reference that other machines need where the face says it.
+pub(crate) fn shown(call: &Call, token: Token) -> Result<Shown<Token>, Problem> {
+    let direct_reference = direct_reference(call, &token)?;
+    Ok(call.differences().token(token).with_direct_reference(direct_reference))
+}
+
+/// The QR code of the reference of a token.
+pub(crate) fn picture(call: &Call, token: &Token, wants_url: bool) -> Result<Vec<u8>, Problem> {
+    match direct_reference(call, token)? {
+        Some(reference) => qr_code::of_text(&reference),
+        None => qr_code::of_reference(call, &token.reference, wants_url),
+    }
+}
+
+fn direct_reference(call: &Call, token: &Token) -> Result<Option<String>, Problem> {
+    if !call.differences().direct_references {
+        return Ok(None);
+    }
+    let passed_on = call.runtime().peers().passed_on(token)?;
+    Ok(Some(passed_on.reference).filter(|_| passed_on.is_direct))
+}
+
 /// `POST Tokens/Own`
 pub(crate) async fn create(mut call: Call) -> Result<Reply, Problem> {
     let request: CreateOwnToken = call.read(&creation())?;
     let token = call.runtime().tokens().create_own_token(request).await?;
-    Ok(Reply::created(&call.differences().token(token)))
+    Ok(Reply::created(&shown(&call, token)?))
 }
 
 /// `POST Tokens/Peer`
@@ -116,10 +146,10 @@ pub(crate) async fn get(call: Call) -> Result<Reply, Problem> {
         AnyToken::Node(token) => return Ok(Reply::ok(&token)),
     };
     if call.media == Media::PNG {
-        let picture = qr_code::of_reference(&call, &token.reference, wants_url(&call))?;
+        let picture = picture(&call, &token, wants_url(&call))?;
         return Ok(Reply::png(StatusCode::OK, &format!("{}.png", token.id), picture));
     }
-    Ok(Reply::ok(&call.differences().token(token)))
+    Ok(Reply::ok(&shown(&call, token)?))
 }
 
 /// `DELETE Tokens/{id}`
@@ -152,7 +182,8 @@ pub(crate) async fn revoke(call: Call) -> Result<Reply, Problem> {
 /// `POST Tokens/{id}/Rotate`
 pub(crate) async fn rotate(call: Call) -> Result<Reply, Problem> {
     let id = any_id(&call, "tokenId")?;
-    Ok(Reply::created(&call.runtime().tokens().rotate_any_token(&id).await?))
+    let RotatedToken { token, old } = call.runtime().tokens().rotate_any_token(&id).await?;
+    Ok(Reply::created(&Rotated { token: shown(&call, token)?, old }))
 }
 
 /// `GET Tokens/{id}/Terms`

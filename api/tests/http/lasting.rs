@@ -1,9 +1,12 @@
 //! Answers that last: codes, and files that are shared without a backbone. And what a download tells when it has ended.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::{Body, BodyDataStream};
 use futures_util::StreamExt as _;
 use http::{HeaderName, Request, StatusCode, header};
+use runtime::{PeerConfig, SystemClock, receive_code_at};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -108,6 +111,73 @@ async fn a_file_is_shared_without_a_backbone_while_its_request_lasts() {
     drop(rest);
     let ended = async { while store.usage().await.contents > 0 {} };
     tokio::time::timeout(std::time::Duration::from_secs(60), ended).await.expect("the share ends");
+}
+
+/// Loads a file by a reference, at a node that is at another backbone.
+async fn received(node: &TestNode, reference: &Value) -> Result<Vec<u8>, String> {
+    let router = node.router();
+    let load = Request::post("/api/enlace/v1/Files/Peer").header(header::CONTENT_TYPE, "application/json");
+    let loaded = send(&router, load.body(Body::from(json!({ "reference": reference }).to_string())).unwrap()).await;
+    let Some(id) = loaded.json()["result"]["id"].as_str().map(str::to_owned) else { return Err(loaded.code()) };
+    Ok(send(&router, get(&format!("/api/enlace/v1/Files/{id}/Download"))).await.body.to_vec())
+}
+
+/// The reference that whoever is told the code gets.
+async fn told(node: &TestNode, code: &Value) -> Value {
+    let peers = node.runtime.peers();
+    let id = peers.connectivity().unwrap().id;
+    let addresses: Vec<_> = peers.dial_addresses().iter().map(|address| format!("{address}/p2p/{id}")).collect();
+    let config = PeerConfig { mdns: false, relaying: false, loopback_addresses: true, ..PeerConfig::default() };
+    let (reference, _) =
+        receive_code_at(config, code.as_str().unwrap(), &addresses, Arc::new(SystemClock)).await.unwrap();
+    reference.as_str().into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_else_receives_a_direct_share_by_the_answered_reference_and_by_a_code_for_any_form() {
+    let (node, receiver) = (TestNode::with_peers(4 * MEBIBYTE).await, TestNode::with_peers(MEBIBYTE).await);
+    let router = node.router();
+    let (first, _share) = lasting(&router, form(DIRECT, &[(FILE, b"hello")])).await;
+    assert!(received(&receiver, &first["token"]["reference"]["url"]).await.is_err());
+    assert_eq!(received(&receiver, &first["reference"]).await.unwrap(), b"hello");
+    let forms = [&first["token"]["reference"]["truncated"], &first["token"]["reference"]["url"], &first["reference"]];
+    for reference in forms {
+        let (offered, _offer) = lasting(&router, code_for(reference)).await;
+        assert_eq!(told(&node, &offered["code"]).await, first["reference"], "{reference}");
+    }
+    // A code for what this node does not have passes on what it was made with.
+    let foreign = reference(&receiver.router()).await;
+    let (offered, _offer) = lasting(&router, code_for(&foreign)).await;
+    assert_eq!(told(&node, &offered["code"]).await, foreign);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_the_own_face_have_the_reference_that_other_machines_need() {
+    let (node, receiver) = (TestNode::with_peers(MEBIBYTE).await, TestNode::with_peers(MEBIBYTE).await);
+    let router = node.router();
+    let file = send(&router, form("/api/v2/Files/Own", &[(FILE, b"hello")])).await.json()["result"]["id"].take();
+    let post = async |path: String, body: Value| {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        send(&router, request.body(Body::from(body.to_string())).unwrap()).await.json()["result"].take()
+    };
+    let create =
+        async |prefix: &str, more: Value| post(format!("{prefix}/Files/{}/Token", file.as_str().unwrap()), more).await;
+    let token = create("/api/enlace/v1", json!({ "ephemeral": false })).await;
+    assert!(received(&receiver, &token["reference"]["url"]).await.is_err());
+    assert_eq!(received(&receiver, &token["directReference"]).await.unwrap(), b"hello");
+    let at = |prefix: &str| get(&format!("{prefix}/Tokens/{}", token["id"].as_str().unwrap()));
+    let shown = send(&router, at("/api/enlace/v1")).await.json()["result"].take();
+    assert_eq!(shown["directReference"], token["directReference"]);
+    let rotate = format!("/api/enlace/v1/Tokens/{}/Rotate", token["id"].as_str().unwrap());
+    let rotated = post(rotate, json!({})).await;
+    assert_eq!(received(&receiver, &rotated["token"]["directReference"]).await.unwrap(), b"hello");
+    // The published dialects have their own form, and nobody loads directly what must not be.
+    for prefix in ["/api/v2", "/api/core/v1"] {
+        assert_eq!(create(prefix, json!({})).await["directReference"], Value::Null, "{prefix}");
+        assert_eq!(send(&router, at(prefix)).await.json()["result"]["directReference"], Value::Null, "{prefix}");
+    }
+    let stored = create("/api/enlace/v1", json!({ "transports": ["store"] })).await;
+    assert_eq!((&stored["directReference"], stored["id"].is_string()), (&Value::Null, true), "{stored}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

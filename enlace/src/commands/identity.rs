@@ -37,18 +37,19 @@ pub(crate) async fn run(mut context: Context, args: IdentityArgs) -> Result<(), 
         }
         (false, _) => context.with_access(&args.node, async |access| access.identity().await).await?,
     };
+    let backbone = who.backbone_url.as_deref();
     let value = json!({
         "address": who.identity.address,
         "publicKey": who.identity.public_key,
         "deviceId": who.device_id,
-        "backbone": { "url": who.backbone_url },
+        "backbone": { "url": backbone },
     });
     context.output.data(&value, || {
         shape::labelled(&[
             ("Address", who.identity.address.to_string()),
             ("Device", who.device_id.clone()),
             ("Public key", who.identity.public_key.clone()),
-            ("Backbone", who.backbone_url.clone()),
+            ("Backbone", backbone.unwrap_or("none").to_owned()),
         ])
     })
 }
@@ -60,7 +61,8 @@ async fn direct_receiver(context: &mut Context) -> Result<NodeIdentity, Failure>
     configuration.settings.peers = None;
     let plan = receive_direct::plan(&context.global, configuration)?;
     let access = context.interrupt.or(Access::open(plan, context.output)).await?;
-    let who = context.interrupt.or(access.identity()).await;
+    let (who, is_embedded) = (context.interrupt.or(access.identity()).await, access.has_embedded_backbone());
     access.close().await?;
-    who
+    // One in its own process is of use to nobody else.
+    who.map(|who| NodeIdentity { backbone_url: who.backbone_url.filter(|_| !is_embedded), ..who })
 }

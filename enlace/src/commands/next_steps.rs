@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use runtime::dto::Token;
+use runtime::{PassedOn, leads_to_this_machine};
 
 use super::Context;
 use crate::args::NodeOptions;
-use crate::passed_on::PassedOn;
+use crate::receive::place;
 
 /// Who keeps a reference usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,9 @@ impl NextSteps<'_> {
             true => format!("to revoke it, delete the file: enlace files delete {file}{options}"),
             false => format!("to revoke it: enlace tokens revoke {}{options}", token.id),
         };
-        let mut lines = vec![served_by, self.receiver(), format!("  enlace receive '{}'", passed_on.reference)];
+        let options = receiver_options(&passed_on.reference);
+        let mut lines =
+            vec![served_by, self.receiver(), format!("  enlace receive '{}'{options}", passed_on.reference)];
         if passed_on.is_direct && passed_on.for_others {
             let local = "--local lets peers connect from this machine only";
             lines.push(format!("other machines connect to this one directly; {local}"));
@@ -86,9 +89,26 @@ impl NextSteps<'_> {
 
 /// The options that name a node, each after a blank.
 pub(crate) fn options_of(context: &Context, node: &NodeOptions) -> String {
-    let paths = [("--data-dir", &context.global.data_dir), ("--config", &node.config)];
-    let options = paths.iter().filter_map(|(name, path)| Some(format!(" {name} {}", shell_word(path.as_deref()?))));
-    options.collect()
+    options(context.global.data_dir.as_deref(), node)
+}
+
+fn options(data_dir: Option<&Path>, node: &NodeOptions) -> String {
+    let paths = [("--data-dir", data_dir), ("--config", node.config.as_deref())];
+    let options = paths.iter().filter_map(|(name, path)| Some(format!(" {name} {}", shell_word((*path)?))));
+    let plain = node.allow_plain_http.then(|| " --allow-plain-http".to_owned());
+    options.chain(plain).collect()
+}
+
+/// The options that a receiver needs for a reference, each after a blank.
+fn receiver_options(reference: &str) -> String {
+    let private = if place::is_in_private_network(reference) { " --allow-private" } else { "" };
+    format!("{}{private}", plain_http(reference))
+}
+
+/// The option without which nobody uses a backbone of another machine that encrypts nothing, after a blank.
+pub(super) fn plain_http(url: &str) -> &'static str {
+    let is_plain = url.starts_with("http://") && !leads_to_this_machine(url);
+    if is_plain { " --allow-plain-http" } else { "" }
 }
 
 /// A path as one word of a shell.
@@ -178,6 +198,23 @@ mod tests {
         );
         let local = lines_of(&token, &PassedOn { for_others: false, ..passed_on }, ServedBy::This);
         assert!(local.contains("on this machine with enlace") && !local.contains("--local"), "{local}");
+    }
+
+    #[test]
+    fn commands_have_the_options_that_they_need() {
+        for (url, options) in [
+            ("http://localhost:4710/r/x#y", ""),
+            ("https://b.example.org/r/x#y", ""),
+            ("http://b.example.org/r/x#y", " --allow-plain-http"),
+            ("http://192.168.1.2:4710/r/x#y", " --allow-plain-http --allow-private"),
+            ("https://[fd00::1]/r/x#y", " --allow-private"),
+        ] {
+            let text = lines(&token(url), ServedBy::Backbone);
+            assert!(text.contains(&format!("  enlace receive '{url}'{options}\n")), "{text}");
+        }
+        let node = |plain| NodeOptions { allow_plain_http: plain, ..NodeOptions::default() };
+        assert_eq!(options(Some(Path::new("a b")), &node(true)), " --data-dir 'a b' --allow-plain-http");
+        assert_eq!(options(None, &node(false)), "");
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use runtime::dto::File;
 use runtime::facade::{Followed, GrowingFile};
-use runtime::{ErrorCode, Fingerprint, Secret};
+use runtime::{ErrorCode, Fingerprint, Secret, leads_to_this_machine};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::peer_servers::with_servers_of;
+use super::next_steps::shell_word;
+use super::peer_servers::{servers_of, with_servers_of};
 use super::{Context, receive_direct, shape};
 use crate::access::Access;
 use crate::args::{ClientOptions, Global, NodeOptions, PeerOptions, ServerOptions};
@@ -35,7 +37,8 @@ const DEFAULT_MAX_SIZE: &str = "1G";
 /// Download a file by its reference, verify it and save it.
 ///
 /// The file comes directly from the sender's machine if that can be reached, and from the backbone else; the result says by which
-/// path. A code in place of a reference is the one that `share --code` prints: the sender is looked for in the local network.
+/// path. A code in place of a reference is the one that `share --code` prints: the sender is looked for in the local network, and with
+/// --backbone at the rendezvous server of that backbone, which the sender has to use, too.
 ///
 /// The first use creates a separate identity at the backbone that the reference names. It logs in there as the public client,
 /// unless --backbone or ENLACE_BACKBONE names the same backbone. If the backbone is on the sender's machine, nobody is logged in
@@ -55,6 +58,7 @@ const DEFAULT_MAX_SIZE: &str = "1G";
     enlace receive 'http://localhost:4710/r/TOK…#…' --output ~/Downloads\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --list\n  \
     enlace receive 7-amber-violin\n  \
+    enlace receive 7-amber-violin --backbone https://backbone.example.org\n  \
     enlace receive VE9L… --backbone http://localhost:4710 --password-file pw.txt\n  \
     enlace receive 'https://backbone.example.org/r/TOK…#…' --backbone https://backbone.example.org --client-file client.txt\n  \
     enlace receive 'http://localhost:4710/r/TOK…#…' --json | jq -r .sha256")]
@@ -82,7 +86,8 @@ pub(crate) struct ReceiveArgs {
     max_size: u64,
     #[command(flatten)]
     password: KnownPassword,
-    /// URL of the backbone to use instead of the one in the reference; ENLACE_BACKBONE is used if the reference names none
+    /// URL of the backbone to use instead of the one in the reference, and to look for the sender of a code; ENLACE_BACKBONE is used
+    /// if the reference names none
     #[arg(long, value_name = "URL", help_heading = "Node")]
     backbone: Option<String>,
     #[command(flatten)]
@@ -157,17 +162,28 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     let password = args.password.for_reference(incoming.password.as_deref())?;
     let (access, dir) = open(&mut context, plan, &incoming, &configuration).await?;
     let progress = ProgressOutput::new(context.output);
-    let kept = Kept::default();
+    let kept = match fingerprint {
+        // The code is used up.
+        Some(_) => Kept::with_command(by_reference(&context.global, &args, &incoming.text)),
+        None => Kept::default(),
+    };
     let receiver =
         Receiver { access: &access, dir: &dir, args: &args, incoming: &incoming, kept: &kept, progress: &progress };
-    let result = context.interrupt.or(receiver.receive(password, context.output)).await;
+    let receiving = progress.watching(receiver.receive(password, context.output));
+    let result = context.interrupt.or(receiving).await;
     let result = result.map_err(|failure| stopped(failure, args.output.as_deref(), &kept));
     progress.finish();
+    // A backbone in this process has nothing of the sender, and ends now.
+    let is_at_backbone = !(incoming.is_direct && access.has_embedded_backbone());
     access.close().await?;
     match result? {
-        (file, Received::Saved(saved)) => print(&context, (&file, &saved), &progress.paths(), fingerprint),
+        (file, Received::Saved(saved)) => {
+            let value = shown(shape::saved(&file, &saved, &progress.paths()), is_at_backbone);
+            print(&context, value, (&file, &saved), &progress.paths(), fingerprint)
+        }
         (file, Received::Listed(listed)) => {
-            context.output.data(&shape::listed(&file, &listed), || shape::listed_table(&listed))
+            let value = shown(shape::listed(&file, &listed), is_at_backbone);
+            context.output.data(&value, || shape::listed_table(&listed))
         }
     }
 }
@@ -208,15 +224,28 @@ async fn ask_by_code(
             .hint("omit --no-direct, and set enlace.peers.enabled to true; or ask the sender for the reference"));
     };
     let output = context.output;
+    code::check(code)?;
     let asking = async {
         output.talk("looking for the sender");
-        let config = match &settings.backbone_url {
-            Some(url) => with_servers_of(url, peers.for_code(), settings).await,
-            None => peers.for_code(),
+        let config = match (&settings.backbone_url, &args.backbone) {
+            // Whoever names it expects to find the sender there.
+            (Some(url), Some(_)) => servers_of(url, peers.for_code(), settings).await?,
+            (Some(url), None) => with_servers_of(url, peers.for_code(), settings).await,
+            (None, _) => peers.for_code(),
         };
         code::ask(config, code, &args.peer_address, output).await
     };
     context.interrupt.or(asking).await
+}
+
+/// The command that receives by the reference what a code began to.
+fn by_reference(global: &Global, args: &ReceiveArgs, reference: &str) -> String {
+    let paths = [("--output", &args.output), ("--data-dir", &global.data_dir)];
+    let options = paths.iter().filter_map(|(name, path)| Some(format!(" {name} {}", shell_word(path.as_deref()?))));
+    let backbone = args.backbone.iter().map(|url| format!(" --backbone {}", shell_word(Path::new(url))));
+    let plain = args.allow_plain_http.then(|| " --allow-plain-http".to_owned());
+    let modes = args.keep_modes.then(|| " --keep-modes".to_owned());
+    format!("enlace receive '{reference}'{}", options.chain(backbone).chain(plain).chain(modes).collect::<String>())
 }
 
 /// Starts the node; at a data directory for the node that shares alone if the backbone does not let the receiver in.
@@ -238,7 +267,20 @@ async fn open(
             let dir = plan.dir.clone();
             Ok((context.interrupt.or(Access::open(plan, context.output)).await?, dir))
         }
-        Err(failure) => Err(without_guests(failure, &backbone)),
+        Err(failure) => Err(without_guests(of_another_machine(failure, &backbone, incoming), &backbone)),
+    }
+}
+
+/// A reference to a backbone on the machine of whoever opens it, without addresses, is of no use elsewhere. Whether the sender's machine is
+/// another one is not known here, so this is the hint only.
+fn of_another_machine(failure: Failure, backbone: &WhichBackbone, incoming: &Incoming) -> Failure {
+    let named = incoming.backbone_url.as_deref().filter(|url| leads_to_this_machine(url) && !incoming.is_direct);
+    match (backbone, named) {
+        (WhichBackbone::At(url), Some(named)) if failure.kind == Kind::Network && same(url, named) => failure.hint(
+            "this reference works on the sender's machine only, while its backbone runs; for another machine, ask the sender for the \
+             reference that `enlace share` or, while it serves, `enlace tokens show ID` prints",
+        ),
+        _ => failure,
     }
 }
 
@@ -483,13 +525,21 @@ fn home_hint(dir: &DataDir, home: &str) -> String {
     )
 }
 
+/// A result for scripts, without a reference to the file that leads to a backbone that has it not.
+fn shown(mut value: Value, is_at_backbone: bool) -> Value {
+    if let Some(file) = value["file"].as_object_mut().filter(|_| !is_at_backbone) {
+        file.retain(|name, _| name != "reference" && name != "truncatedReference");
+    }
+    value
+}
+
 fn print(
     context: &Context,
+    mut value: Value,
     (file, saved): (&File, &Saved),
     paths: &Paths,
     fingerprint: Option<Fingerprint>,
 ) -> Result<(), Failure> {
-    let mut value = shape::saved(file, saved, paths);
     if let Some(fingerprint) = fingerprint {
         value["fingerprint"] = fingerprint.to_string().into();
     }

@@ -6,14 +6,14 @@
 
 use std::path::PathBuf;
 
-use runtime::ErrorCode;
+use runtime::{ErrorCode, leads_to_this_machine};
 
 use crate::args::Global;
 use crate::code::{Code, Kind};
 use crate::config::Configuration;
 use crate::data_dir::{DataDir, Purpose, default_data_dir};
 use crate::failure::Failure;
-use crate::home::{Home, leads_to_this_machine, same};
+use crate::home::{Home, same};
 use crate::node::Plan;
 use crate::receive::{Incoming, place};
 

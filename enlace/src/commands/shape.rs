@@ -3,12 +3,13 @@
 use api::Dialect;
 use runtime::Timestamp;
 use runtime::dto::{
-    AnyToken, ChangedAnyToken, ChangedToken, File, FileFormat, ListedToken, RotatedToken, Token, TokenDelivery,
-    TokenPath, TokenStatus, TokenTerms,
+    ChangedAnyToken, ChangedToken, File, FileFormat, ListedToken, Token, TokenDelivery, TokenPath, TokenStatus,
+    TokenTerms,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::tokens::{ShownAnyToken, ShownToken};
 use crate::output::{bytes, printable, table};
 use crate::paths::Paths;
 use crate::receive::{Listed, Saved};
@@ -50,6 +51,8 @@ struct ToldToken<T> {
     #[serde(flatten)]
     token: T,
     #[serde(skip_serializing_if = "Option::is_none")]
+    direct_reference: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     revoked_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<TokenStatus>,
@@ -59,7 +62,8 @@ struct ToldToken<T> {
 
 /// A token in JSON, with its status, which the dialect does not tell.
 pub(crate) fn token_with_status(token: &Token, status: TokenStatus) -> impl Serialize + use<> {
-    ToldToken { token: JSON.token(token), revoked_at: token.revoked_at, status: Some(status), terms: None }
+    let (status, revoked_at) = (Some(status), token.revoked_at);
+    ToldToken { token: JSON.token(token), direct_reference: None, revoked_at, status, terms: None }
 }
 
 /// A token whose terms were changed, in JSON, with its terms as they are now if they are known.
@@ -84,7 +88,10 @@ fn status_within(token: &Token, terms: Option<&TokenTerms>, now: Timestamp) -> T
 /// A token whose terms were changed as text: as it is now, and what the change has done path by path.
 pub(crate) fn changed_text(changed: &ChangedAnyToken, terms: Option<&TokenTerms>, now: Timestamp) -> String {
     let changed = match changed {
-        ChangedAnyToken::Node(changed) => return file_token_text(&changed.token),
+        ChangedAnyToken::Node(changed) => {
+            let done = [("Node", path_text(changed.node).to_owned())];
+            return labelled(&file_token_rows(&changed.token).into_iter().chain(done).collect::<Vec<_>>());
+        }
         ChangedAnyToken::E2e(changed) => changed,
     };
     let token = &changed.token;
@@ -121,9 +128,14 @@ fn expiry_rows(token: &Token, terms: Option<&TokenTerms>) -> impl Iterator<Item 
 }
 
 /// A token that replaces another one, in JSON.
-pub(crate) fn rotated_token(rotated: &RotatedToken, now: Timestamp) -> Value {
-    let old = changed_own(&rotated.old, status(&rotated.old.token, now));
-    json!({ "token": token_with_status(&rotated.token, status(&rotated.token, now)), "old": old })
+pub(super) fn rotated_token(shown: &ShownToken, old: &ChangedToken, now: Timestamp) -> Value {
+    let token = told(shown, Some(status(&shown.token, now)), None);
+    json!({ "token": token, "old": changed_own(old, status(&old.token, now)) })
+}
+
+/// The reference that other machines need in place of the one of the token.
+fn direct_reference(shown: &ShownToken) -> Option<String> {
+    shown.passed_on.is_direct.then(|| shown.passed_on.reference.clone())
 }
 
 /// What the creator of a token has settled beyond the published protocol, as rows.
@@ -136,28 +148,41 @@ fn settings_rows(token: &Token) -> impl Iterator<Item = (&'static str, String)> 
     [begin, limit, label, notify, transports].into_iter().flatten()
 }
 
-/// A token of either kind in JSON, with its terms if they are known.
-pub(crate) fn any_token(token: &AnyToken, terms: Option<&TokenTerms>) -> Value {
-    let terms = terms.cloned();
+/// A token in JSON, with the reference that other machines need.
+pub(super) fn token_to_pass_on(shown: &ShownToken) -> impl Serialize + use<> {
+    told(shown, None, None)
+}
+
+/// A token of either kind in JSON, with its status, and its terms if they are known.
+pub(super) fn any_token(token: &ShownAnyToken, terms: Option<&TokenTerms>, now: Timestamp) -> Value {
     match token {
-        AnyToken::E2e(token) => {
-            json!(ToldToken { token: JSON.token(token), revoked_at: token.revoked_at, status: None, terms })
-        }
+        ShownAnyToken::E2e(shown) => json!(told(shown, Some(status_within(&shown.token, terms, now)), terms)),
         // What is told of it has the time of its revocation, and its status.
-        AnyToken::Node(token) => json!(ToldToken { token, revoked_at: None, status: None, terms }),
+        ShownAnyToken::Node(token) => {
+            json!(ToldToken { token, direct_reference: None, revoked_at: None, status: None, terms: terms.cloned() })
+        }
     }
+}
+
+fn told(
+    shown: &ShownToken,
+    status: Option<TokenStatus>,
+    terms: Option<&TokenTerms>,
+) -> ToldToken<impl Serialize + use<>> {
+    let (token, revoked_at) = (JSON.token(&shown.token), shown.token.revoked_at);
+    ToldToken { token, direct_reference: direct_reference(shown), revoked_at, status, terms: terms.cloned() }
 }
 
 /// The same as text.
-pub(crate) fn any_token_text(token: &AnyToken, terms: Option<&TokenTerms>) -> String {
+pub(super) fn any_token_text(token: &ShownAnyToken, terms: Option<&TokenTerms>) -> String {
     match token {
-        AnyToken::E2e(token) => token_text(token, terms),
-        AnyToken::Node(token) => file_token_text(token),
+        ShownAnyToken::E2e(token) => token_text(token, terms),
+        ShownAnyToken::Node(token) => labelled(&file_token_rows(token)),
     }
 }
 
-/// A token of `/v1` as text.
-fn file_token_text(token: &ListedToken) -> String {
+/// A token of `/v1` as rows.
+fn file_token_rows(token: &ListedToken) -> Vec<(&'static str, String)> {
     let expiry = token.expires_at.map_or_else(|| "never".to_owned(), time::expiry);
     let file = token.resource_id.iter().map(|resource| ("File", format!("{resource} of /v1")));
     let left = token.max_downloads.zip(token.remaining).map(|(most, left)| ("Uses left", format!("{left} of {most}")));
@@ -170,8 +195,10 @@ fn file_token_text(token: &ListedToken) -> String {
     ];
     let rows = [("ID", token.id.clone())].into_iter().chain(file);
     let rows = rows.chain([("Status", status_text(token.status).to_owned()), ("Expires", expiry)]);
-    let secret = [("Secret", format!("to be had at GET /v1/tokens/{}", token.id))];
-    labelled(&rows.chain(told.into_iter().flatten()).chain(secret).collect::<Vec<_>>())
+    // With that of one that is over nobody gets anything.
+    let is_over = matches!(token.status, TokenStatus::Revoked | TokenStatus::Expired);
+    let secret = (!is_over).then(|| ("Secret", format!("to be had at GET /v1/tokens/{}", token.id)));
+    rows.chain(told.into_iter().flatten()).chain(secret).collect()
 }
 
 /// The terms of a token as rows.
@@ -296,13 +323,11 @@ pub(crate) fn listed_token(listed: &ListedToken, whole: Option<&Token>) -> Value
 }
 
 /// One token as text, with everything but its password.
-pub(crate) fn token_text(token: &Token, terms: Option<&TokenTerms>) -> String {
-    let mut rows = vec![
-        ("ID", token.id.to_string()),
-        ("Reference", token.reference.url.clone()),
-        ("Truncated", token.reference.truncated.clone()),
-        ("Created by", token.created_by.to_string()),
-    ];
+pub(super) fn token_text(ShownToken { token, passed_on }: &ShownToken, terms: Option<&TokenTerms>) -> String {
+    let mut rows = vec![("ID", token.id.to_string()), ("Reference", passed_on.reference.clone())];
+    // It has no room for addresses.
+    rows.extend((!passed_on.is_direct).then(|| ("Truncated", token.reference.truncated.clone())));
+    rows.push(("Created by", token.created_by.to_string()));
     rows.extend(expiry_rows(token, terms));
     if let Some(address) = &token.for_identity {
         rows.push(("Only for", address.to_string()));

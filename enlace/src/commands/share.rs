@@ -12,7 +12,7 @@ use serde_json::json;
 use super::next_steps::options_of;
 use super::peer_servers::wait_for_relay;
 use super::share_code::Offer;
-use super::share_direct::DirectShare;
+use super::share_direct::{DirectShare, Loss};
 use super::share_notify::{INTERVAL, Watch};
 use super::share_result::{Interface, Shared, SharedFile, files_of, print};
 use super::{Context, share_code, share_direct, share_early};
@@ -56,7 +56,7 @@ use crate::time;
     enlace share video.mp4 --direct-only\n  \
     tar c photos | enlace share - --name photos.tar\n  \
     enlace share --text --name note.txt\n  \
-    enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012345\n  \
+    enlace share report.pdf --for did:e:localhost:dids:0123456789abcdef012357\n  \
     enlace share report.pdf --json | jq -r .reference")]
 pub(crate) struct ShareArgs {
     /// Files and folders to share; - alone reads standard input
@@ -187,6 +187,9 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
         if let Access::Here(node) = &access {
             wait_for_relay(node, &settings).await;
         }
+        if args.code {
+            share_code::check(&access, output).await?;
+        }
         carry_out(&args, &access, source, (format, terms), (output, &progress)).await
     };
     let shared = context.interrupt.or(sharing).await;
@@ -198,6 +201,13 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     };
     let token = shared.as_ref().ok().map(|shared| shared.token.clone()).filter(|_| args.notify);
     let watch = token.map(|token| Watch::new(&access, token));
+    let loss = shared.as_ref().ok().filter(|_| alone.is_some()).map(|shared| Loss::of(&access, &shared.file));
+    let loss = async {
+        match loss {
+            Some(loss) => loss.warn(output).await,
+            None => std::future::pending().await,
+        }
+    };
     let told = async {
         let shared = shared?;
         let passed_on = interface.passed_on(&shared.token);
@@ -212,7 +222,10 @@ pub(crate) async fn run(mut context: Context, args: ShareArgs) -> Result<(), Fai
     let told = match (told.await, &served) {
         (Ok(code), Some(served)) => {
             served.warn(output);
-            serve_until_asked(&mut context, code, watch).await
+            tokio::select! {
+                outcome = serve_until_asked(&mut context, code, watch) => outcome,
+                never = loss => match never {},
+            }
         }
         (Ok(code), None) => stay(&mut context, code, alone.as_mut(), watch).await,
         (Err(failure), _) => Err(failure),

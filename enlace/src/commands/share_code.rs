@@ -2,25 +2,38 @@
 
 use std::path::Path;
 
-use runtime::{CodeEnd, DEFAULT_CODE_LIFETIME, OfferedCode};
+use runtime::dto::Connectivity;
+use runtime::{
+    CodeEnd, DEFAULT_CODE_LIFETIME, ErrorCode, OfferedCode, Timestamp, best_addresses, is_for_others,
+    leads_to_this_machine,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::next_steps::shell_word;
+use super::next_steps::{plain_http, shell_word};
+use super::peer_servers::found_by;
 use crate::access::Access;
 use crate::failure::Failure;
-use crate::home::leads_to_this_machine;
 use crate::output::Output;
+use crate::rest_client::OfferedCode as OfferedAnswer;
 use crate::rest_lines::Lines;
+use crate::time;
 
 /// A code that waits for its receiver. Dropping it withdraws it.
 pub(super) enum Offer {
     /// At the node in this process.
-    Here(OfferedCode),
+    Here {
+        /// The code.
+        code: OfferedCode,
+        /// When it expires.
+        expires_at: Timestamp,
+    },
     /// At that of another one.
     There {
         /// The code.
         code: String,
+        /// When it expires.
+        expires_at: Timestamp,
         /// Says how it ends.
         lines: Lines,
     },
@@ -40,16 +53,60 @@ enum End {
     Withdrawn,
 }
 
+/// Refuses a code at a node that nobody can connect to, before anything is uploaded, and warns if receivers may not find the node.
+///
+/// # Errors
+/// A failure with the next step.
+pub(super) async fn check(access: &Access, output: Output) -> Result<(), Failure> {
+    let peer = match access {
+        Access::Here(node) => found_by(node).await,
+        Access::There { client, .. } => client.peers().await?.this,
+    };
+    let Some(peer) = peer else { return Ok(()) };
+    if peer.addresses.is_empty() {
+        return Err(Failure::usage("no other node can reach this one, so nobody could use a code")
+            .hint("let it listen for peers or use a relay, and check its network with `enlace doctor`")
+            .code(ErrorCode::NotSupported));
+    }
+    for (message, hint) in doubts(&peer) {
+        output.warning(message, &hint);
+    }
+    Ok(())
+}
+
+/// Why the receiver of a code may not reach the node, or not find it.
+fn doubts(peer: &Connectivity) -> Vec<(&'static str, String)> {
+    let mut doubts = Vec::new();
+    if !is_for_others(peer) {
+        let hint = "let this machine listen at an address of its network; `enlace doctor` shows where it listens";
+        doubts.push(("the code works on this machine only, because peers cannot connect from others", hint.to_owned()));
+    }
+    if !peer.mdns && peer.rendezvous.is_empty() {
+        let address = best_addresses(peer.addresses.clone()).into_iter().next().unwrap_or_default();
+        doubts.push((
+            "the receiver does not find this node by the code: multicast DNS is off, and there is no rendezvous server",
+            format!(
+                "omit --no-mdns, or use a backbone with a rendezvous server; or have the receiver add --peer-address {}/p2p/{}",
+                address, peer.id
+            ),
+        ));
+    }
+    doubts
+}
+
 /// Offers a reference under a new code.
 ///
 /// # Errors
 /// A failure if the node has no peers, or offers as many codes as it may.
 pub(super) async fn offer(access: &Access, reference: &str) -> Result<Offer, Failure> {
     match access {
-        Access::Here(node) => Ok(Offer::Here(node.runtime.peers().offer_code(reference, DEFAULT_CODE_LIFETIME)?)),
+        Access::Here(node) => {
+            let code = node.runtime.peers().offer_code(reference, DEFAULT_CODE_LIFETIME)?;
+            Ok(Offer::Here { code, expires_at: time::now().saturating_add(DEFAULT_CODE_LIFETIME) })
+        }
         Access::There { client, .. } => {
-            let (code, lines) = client.offer_code(reference).await?;
-            Ok(Offer::There { code, lines })
+            let (OfferedAnswer { code, expires_at }, lines) = client.offer_code(reference).await?;
+            Ok(Offer::There { code, expires_at, lines })
         }
     }
 }
@@ -58,15 +115,22 @@ impl Offer {
     /// The code.
     pub(super) fn text(&self) -> &str {
         match self {
-            Self::Here(code) => code.text(),
+            Self::Here { code, .. } => code.text(),
             Self::There { code, .. } => code,
+        }
+    }
+
+    /// When it expires.
+    pub(super) fn expires_at(&self) -> Timestamp {
+        match self {
+            Self::Here { expires_at, .. } | Self::There { expires_at, .. } => *expires_at,
         }
     }
 
     /// Waits until it has ended. What ends it with the process that offers it counts as withdrawn.
     async fn end(&mut self) -> End {
         match self {
-            Self::Here(code) => code.taken().await.into(),
+            Self::Here { code, .. } => code.taken().await.into(),
             Self::There { lines, .. } => lines.next().await.unwrap_or(End::Withdrawn),
         }
     }
@@ -95,7 +159,7 @@ pub(super) fn show(code: &Offer, backbone_url: &str, output: Output) {
 fn at_backbone(url: &str) -> String {
     match leads_to_this_machine(url) {
         true => String::new(),
-        false => format!(" --backbone {}", shell_word(Path::new(url))),
+        false => format!(" --backbone {}{}", shell_word(Path::new(url)), plain_http(url)),
     }
 }
 
@@ -142,8 +206,34 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_the_receiver_may_not_find_is_warned_of() {
+        let peer = |address: &str, mdns: bool, servers: &[&str]| -> Connectivity {
+            serde_json::from_value(json!({
+                "id": "12D3KooW", "listen": [], "observed": [], "addresses": [address], "nat": "unknown", "relays": [],
+                "rendezvous": servers, "mdns": mdns, "dht": false, "connections": 0,
+            }))
+            .unwrap()
+        };
+        let (lan, here) = ("/ip4/192.168.1.2/tcp/4712", "/ip4/127.0.0.1/tcp/4712");
+        for (peer, expected) in [
+            (peer(lan, true, &[]), &[][..]),
+            (peer(lan, false, &["/ip4/192.0.2.1/tcp/1"]), &[]),
+            (peer(lan, false, &[]), &["does not find"]),
+            (peer(here, true, &[]), &["on this machine only"]),
+            (peer(here, false, &[]), &["on this machine only", "does not find"]),
+        ] {
+            let doubts = doubts(&peer);
+            assert_eq!(doubts.len(), expected.len(), "{doubts:?}");
+            assert!(doubts.iter().zip(expected).all(|((message, _), words)| message.contains(words)), "{doubts:?}");
+        }
+        let hint = &doubts(&peer(lan, false, &[]))[0].1;
+        assert!(hint.ends_with("--peer-address /ip4/192.168.1.2/tcp/4712/p2p/12D3KooW"), "{hint}");
+    }
+
+    #[test]
     fn the_receiver_asks_a_backbone_that_both_can_reach() {
         assert_eq!(at_backbone("https://b.example.org/x"), " --backbone https://b.example.org/x");
+        assert_eq!(at_backbone("http://b.example.org"), " --backbone http://b.example.org --allow-plain-http");
         for here in ["http://localhost:4710", "http://127.0.0.1:4710", "http://[::1]:4710"] {
             assert_eq!(at_backbone(here), "", "{here}");
         }

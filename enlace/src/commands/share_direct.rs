@@ -1,16 +1,20 @@
 //! `enlace share --direct-only`: receivers load the file from this machine, and no backbone is told of it. A running process is sent the
 //! file: a key to its interface is not a right to have it read files.
 
-use runtime::TokenId;
+use std::convert::Infallible;
+
 use runtime::dto::Token;
 use runtime::facade::{CreateTokenForFile, UploadOwnFile};
+use runtime::{Event, EventReceiver, TokenId};
 use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::share_result::SharedFile;
 use crate::access::{Access, NewFile};
 use crate::code::Kind;
 use crate::failure::Failure;
 use crate::format::Format;
+use crate::output::Output;
 use crate::progress::ProgressOutput;
 use crate::rest_lines::Lines;
 use crate::source_file::SourceFile;
@@ -59,6 +63,43 @@ impl DirectShare {
         {
             tracing::warn!(%error, "the share did not end; it ends when it expires");
         }
+    }
+}
+
+/// Notices that a file is not what it was when it was shared.
+pub(super) struct Loss {
+    events: Option<EventReceiver>,
+    id: String,
+    name: String,
+}
+
+impl Loss {
+    /// From now on. A running process has a copy.
+    pub(super) fn of(access: &Access, shared: &SharedFile) -> Self {
+        let events = match access {
+            Access::Here(node) => Some(node.runtime.events()),
+            Access::There { .. } => None,
+        };
+        let name = shared.json["filename"].as_str().unwrap_or_default().to_owned();
+        Self { events, id: shared.id.clone(), name }
+    }
+
+    /// Warns once if somebody asks for the file in vain. Never ends.
+    pub(super) async fn warn(self, output: Output) -> Infallible {
+        if let Some(mut events) = self.events {
+            loop {
+                match events.recv().await {
+                    Ok(Event::SharedFileLost(file)) if file.as_str() == self.id => break,
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return std::future::pending().await,
+                }
+            }
+            output.warning(
+                &format!("{} has changed or is gone, so nobody receives it any more", self.name),
+                "end this command and run it again; it prints another reference",
+            );
+        }
+        std::future::pending().await
     }
 }
 

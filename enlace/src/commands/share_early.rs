@@ -1,5 +1,6 @@
 //! `enlace share --early`: the reference is printed when the upload begins.
 
+use runtime::PassedOn;
 use runtime::dto::{Connectivity, File, Token};
 use runtime::facade::{CreateTokenForFile, EarlyShare, FilesFacade, StartedUpload, UploadOwnFile};
 use serde_json::json;
@@ -9,7 +10,6 @@ use super::shape;
 use crate::access::{Access, NewFile};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::passed_on::PassedOn;
 use crate::progress::ProgressOutput;
 use crate::time;
 

@@ -2,6 +2,7 @@
 
 use runtime::dto::{Connectivity, File, Token};
 use runtime::source::{EntryKind, Manifest};
+use runtime::{PassedOn, best_addresses};
 use serde_json::{Value, json};
 
 use super::next_steps::{NextSteps, ServedBy};
@@ -9,7 +10,7 @@ use super::{shape, share_code};
 use crate::access::Access;
 use crate::failure::Failure;
 use crate::output::{Output, bytes, printable};
-use crate::passed_on::{PassedOn, best, short_address};
+use crate::peer_address::short_address;
 use crate::server::Served;
 use crate::{qr, time};
 
@@ -56,7 +57,7 @@ impl Interface {
 
 /// The peer for scripts.
 pub(super) fn peer_json(peer: Option<&Connectivity>) -> Value {
-    peer.map_or(Value::Null, |peer| json!({ "id": peer.id, "addresses": best(peer.addresses.clone()) }))
+    peer.map_or(Value::Null, |peer| json!({ "id": peer.id, "addresses": best_addresses(peer.addresses.clone()) }))
 }
 
 /// What can be loaded now.
@@ -111,6 +112,7 @@ pub(super) fn print(
     });
     if let Some(code) = code {
         value["code"] = json!(code.text());
+        value["codeExpiresAt"] = json!(code.expires_at());
     }
     if let Some(files) = files {
         value["files"] = files.clone();
@@ -118,7 +120,11 @@ pub(super) fn print(
     if !no_qr && let Some(code) = qr::terminal(&passed_on.reference, passed_on.for_others) {
         output.talk(code);
     }
-    output.data(&value, || shape::labelled(&rows(file, token, passed_on, interface)))?;
+    output.data(&value, || {
+        let mut rows = rows(file, token, passed_on, interface);
+        rows.extend(code.map(|code| ("Code", format!("{}, until {}", code.text(), time::expiry(code.expires_at())))));
+        shape::labelled(&rows)
+    })?;
     let steps = NextSteps { token, passed_on, file: &file.id, served_by: interface.served_by, options };
     if let Some(code) = code {
         share_code::show(code, &interface.backbone_url, output);
@@ -148,7 +154,7 @@ fn rows(file: &SharedFile, token: &Token, passed_on: &PassedOn, interface: &Inte
 fn peers(peer: Option<&Connectivity>) -> String {
     const SHOWN: usize = 4;
     let Some(peer) = peer else { return "off".to_owned() };
-    let best = best(peer.addresses.clone());
+    let best = best_addresses(peer.addresses.clone());
     let mut addresses: Vec<String> = best.iter().take(SHOWN).map(|text| short_address(text)).collect();
     match peer.addresses.len() {
         0 => return "none can connect".to_owned(),

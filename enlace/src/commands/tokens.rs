@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use runtime::Timestamp;
 use runtime::dto::{
-    AnyToken, ChangedAnyToken, ChangedToken, MaxDownloads, Notify, Token, TokenLabel, TokenPath, TokenStatus,
-    TokenTerms, TokenTransports,
+    AnyToken, ChangedAnyToken, ChangedToken, ListedToken, MaxDownloads, Notify, RotatedToken, Token, TokenLabel,
+    TokenPath, TokenStatus, TokenTerms, TokenTransports,
 };
 use runtime::facade::{CreateOwnToken, CreateTokenForFile, FindTokens, NewTerms, UpdateToken};
+use runtime::{PassedOn, Timestamp};
 use serde_json::{Value, json};
 
 use super::token_list::{TokenListArgs, query};
@@ -20,7 +20,6 @@ use crate::access::Access;
 use crate::args::NodeOptions;
 use crate::code::Kind;
 use crate::failure::{Failure, reason};
-use crate::home::leads_to_this_machine;
 use crate::output::Output;
 use crate::passwords::KnownPassword;
 use crate::qr;
@@ -229,11 +228,7 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
         }
         TokensCommand::Show(args) => {
             let (token, terms) = context.with_access(&args.node, async |access| shown(access, &args.id).await).await?;
-            if let AnyToken::E2e(token) = &token {
-                show_code(output, token);
-            }
-            let terms = terms.as_ref();
-            output.data(&shape::any_token(&token, terms), || shape::any_token_text(&token, terms))
+            print_any(output, &token, terms.as_ref())
         }
         TokensCommand::Edit(args) => {
             let request = args.change(time::now())?;
@@ -246,10 +241,10 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
             output.data(&shape::changed_token(&changed, terms, now), || shape::changed_text(&changed, terms, now))
         }
         TokensCommand::Rotate(args) => {
-            let rotated = context.with_access(&args.node, async |access| access.rotate_token(&args.id).await).await?;
-            show_code(output, &rotated.token);
-            output.data(&shape::rotated_token(&rotated, time::now()), || {
-                format!("{}\n{}", shape::token_text(&rotated.token, None), revoked_own(&rotated.old))
+            let (shown, old) = context.with_access(&args.node, async |access| rotated(access, &args.id).await).await?;
+            show_code(output, &shown);
+            output.data(&shape::rotated_token(&shown, &old, time::now()), || {
+                format!("{}\n{}", shape::token_text(&shown, None), revoked_own(&old))
             })
         }
         TokensCommand::Revoke(args) => {
@@ -287,9 +282,12 @@ async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
         (None, _) => None,
     };
     let token = context
-        .with_access(&args.node, async |access| match own {
-            Some(own) => access.create_own_token(own).await,
-            None => access.create_token_for_file(args.file.as_deref().unwrap_or_default(), request).await,
+        .with_access(&args.node, async |access| {
+            let token = match own {
+                Some(own) => access.create_own_token(own).await?,
+                None => access.create_token_for_file(args.file.as_deref().unwrap_or_default(), request).await?,
+            };
+            ShownToken::of(token, access).await
         })
         .await?;
     print(context.output, &token)
@@ -312,21 +310,47 @@ async fn load(mut context: Context, args: LoadArgs) -> Result<(), Failure> {
     let password = args.password.for_reference(incoming.password.as_deref())?;
     let token = context
         .with_access(&args.node, async |access| {
-            access.load_peer_token(&incoming.text, password.as_ref(), args.ephemeral).await
+            let token = access.load_peer_token(&incoming.text, password.as_ref(), args.ephemeral).await?;
+            ShownToken::of(token, access).await
         })
         .await?;
     print(context.output, &token)
 }
 
+/// A token with the reference to pass on.
+pub(super) struct ShownToken {
+    pub(super) token: Token,
+    pub(super) passed_on: PassedOn,
+}
+
+impl ShownToken {
+    async fn of(token: Token, access: &Access) -> Result<Self, Failure> {
+        Ok(Self { passed_on: access.passed_on(&token).await?, token })
+    }
+}
+
+/// A token of either kind, as it is shown.
+pub(super) enum ShownAnyToken {
+    /// It has a reference.
+    E2e(Box<ShownToken>),
+    /// One of `/v1`.
+    Node(Box<ListedToken>),
+}
+
 /// A token, with its terms if it is an own one and they can be known.
-async fn shown(access: &Access, id: &str) -> Result<(AnyToken, Option<TokenTerms>), Failure> {
-    let token = access.token(id).await?;
-    let is_own = match &token {
-        AnyToken::E2e(token) => token.is_own,
-        AnyToken::Node(token) => token.is_own,
+async fn shown(access: &Access, id: &str) -> Result<(ShownAnyToken, Option<TokenTerms>), Failure> {
+    let (is_own, token) = match access.token(id).await? {
+        AnyToken::E2e(token) => (token.is_own, ShownAnyToken::E2e(Box::new(ShownToken::of(*token, access).await?))),
+        AnyToken::Node(token) => (token.is_own, ShownAnyToken::Node(token)),
     };
     let terms = if is_own { access.token_terms(id).await.ok() } else { None };
     Ok((token, terms))
+}
+
+/// A token that replaces another one, and the old one.
+async fn rotated(access: &Access, id: &str) -> Result<(ShownToken, ChangedToken), Failure> {
+    let RotatedToken { token, old } = access.rotate_token(id).await?;
+    Ok((ShownToken::of(token, access).await?, old))
 }
 
 fn revoked(changed: &ChangedAnyToken) -> String {
@@ -386,14 +410,37 @@ fn read_content(path: &std::path::Path) -> Result<Value, Failure> {
     }
 }
 
-fn print(output: Output, token: &Token) -> Result<(), Failure> {
-    show_code(output, token);
-    output.data(&shape::token(token), || shape::token_text(token, None))
+/// Draws the QR code of a reference at a terminal.
+fn show_code(output: Output, shown: &ShownToken) {
+    if let Some(code) = qr::terminal(&shown.passed_on.reference, shown.passed_on.for_others) {
+        output.talk(code);
+    }
 }
 
-/// Draws the QR code of a reference at a terminal.
-fn show_code(output: Output, token: &Token) {
-    if let Some(code) = qr::terminal(&token.reference.url, !leads_to_this_machine(&token.reference.url)) {
-        output.talk(code);
+fn print(output: Output, shown: &ShownToken) -> Result<(), Failure> {
+    show_code(output, shown);
+    output.data(&shape::token_to_pass_on(shown), || shape::token_text(shown, None))?;
+    say_for_whom(output, shown);
+    Ok(())
+}
+
+fn print_any(output: Output, token: &ShownAnyToken, terms: Option<&TokenTerms>) -> Result<(), Failure> {
+    if let ShownAnyToken::E2e(shown) = token {
+        show_code(output, shown);
+    }
+    output.data(&shape::any_token(token, terms, time::now()), || shape::any_token_text(token, terms))?;
+    if let ShownAnyToken::E2e(shown) = token {
+        say_for_whom(output, shown);
+    }
+    Ok(())
+}
+
+/// Says it if others can do nothing with the reference.
+fn say_for_whom(output: Output, shown: &ShownToken) {
+    if shown.token.is_own && !shown.passed_on.for_others {
+        output.talk(format!(
+            "other machines cannot use this reference; while `enlace serve` runs, `enlace tokens show {}` may show one for them",
+            shown.token.id
+        ));
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use runtime::Runtime;
+use runtime::{Runtime, leads_to_this_machine};
 use serde_json::Value;
 
 use crate::args::{Global, NodeOptions, PeerOptions, ServerOptions};
@@ -13,7 +13,7 @@ use crate::config::{Configuration, Layer, Origin, Settings};
 use crate::confirm;
 use crate::data_dir::{DataDir, Purpose, default_data_dir};
 use crate::failure::Failure;
-use crate::home::{Home, leads_to_this_machine, same};
+use crate::home::{Home, same};
 use crate::memory::Memory;
 use crate::output::Output;
 

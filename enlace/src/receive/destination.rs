@@ -408,7 +408,7 @@ pub(crate) fn stopped(failure: Failure, output: Option<&Path>, kept: &Kept) -> F
     }
     match failure.kind {
         Kind::Interrupted if output.is_some_and(is_standard_output) => failure.hint(INCOMPLETE_OUTPUT),
-        Kind::Interrupted => failure.hint("nothing was kept; run the same command to try again"),
+        Kind::Interrupted => failure.hint(format!("nothing was kept; {} to try again", kept.again())),
         _ => failure,
     }
 }

@@ -12,20 +12,37 @@ use super::destination::hex;
 const MAX_NAME: usize = 255;
 
 /// Remembers where a part of a file is written, to tell of it if the command ends early.
-#[derive(Debug, Default)]
-pub(crate) struct Kept(OnceLock<PathBuf>);
+#[derive(Default)]
+pub(crate) struct Kept {
+    path: OnceLock<PathBuf>,
+    /// The command that does it again, if it is not the same one.
+    command: Option<String>,
+}
 
 impl Kept {
+    /// For a command that cannot be repeated as it is: this one does the same.
+    pub(crate) fn with_command(command: String) -> Self {
+        Self { command: Some(command), ..Self::default() }
+    }
+
     /// A part is written there from now on.
     pub(super) fn at(&self, path: &Path) {
-        let _ = self.0.set(path.to_owned());
+        let _ = self.path.set(path.to_owned());
     }
 
     /// What to do with the part, if there is one.
     pub(crate) fn how_to_continue(&self) -> Option<String> {
-        let path = self.0.get().filter(|path| path.symlink_metadata().is_ok())?;
-        let shown = path.display();
-        Some(format!("what arrived is kept: run the same command to continue, or remove {shown} if you do not want to"))
+        let path = self.path.get().filter(|path| path.symlink_metadata().is_ok())?;
+        let (again, shown) = (self.again(), path.display());
+        Some(format!("what arrived is kept: {again} to continue, or remove {shown} if you do not want to"))
+    }
+
+    /// What to do to try again.
+    pub(super) fn again(&self) -> String {
+        match &self.command {
+            Some(command) => format!("run `{command}`"),
+            None => "run the same command".to_owned(),
+        }
     }
 }
 
@@ -67,5 +84,9 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         let how = kept.how_to_continue().unwrap();
         assert!(how.contains("run the same command") && how.contains(path.to_str().unwrap()), "{how}");
+        let other = Kept::with_command("enlace receive 'x'".to_owned());
+        other.at(&path);
+        let how = other.how_to_continue().unwrap();
+        assert!(how.contains("run `enlace receive 'x'` to continue") && !how.contains("same command"), "{how}");
     }
 }

@@ -12,12 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use reqwest::Url;
+use runtime::leads_to_this_machine;
 use serde::Deserialize;
 
 use crate::code::Kind;
 use crate::confirm;
 use crate::failure::Failure;
-use crate::home::{leads_to_this_machine, literal_address};
+use crate::home::literal_address;
 use crate::rest_client;
 
 /// Longest wait for a name server or for a port of this machine.
@@ -78,6 +79,12 @@ async fn objection(url: &str) -> Option<String> {
     // What has no address here is either refused by the connection as well, or resolved by a proxy.
     let address = found.ok()?.ok()?.map(|found| found.ip()).find(|address| is_private(*address))?;
     Some(format!("{host} is {address}, an address of this machine or in a private network"))
+}
+
+/// Whether the host of a URL is an address in a private network, for which the receiver is asked.
+pub(crate) fn is_in_private_network(url: &str) -> bool {
+    let address = Url::parse(url).ok().and_then(|url| literal_address(&url));
+    address.is_some_and(is_private) && !leads_to_this_machine(url)
 }
 
 /// A port of this machine that is no backbone, as far as it says itself. A port at which nobody listens is no objection:

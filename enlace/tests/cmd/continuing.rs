@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use backbone_mock::fault::{Fault, Faults, Matching};
 use backbone_mock::{Backbone, OAuthClient};
-use runtime::facade::{ContentFormat, CreateTokenForFile, UploadOwnFile};
+use runtime::facade::{ContentFormat, CreateTokenForFile, NewTerms, UploadOwnFile};
 use runtime::manifest::RelativePath;
 use runtime::source::{Source, SourceEntry};
-use runtime::{BackboneConfig, Config, Runtime, Secret};
+use runtime::{BackboneConfig, Config, DEFAULT_CODE_LIFETIME, PeerConfig, Runtime, Secret};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use transport::crypto::SecretKey;
@@ -35,6 +35,22 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::of(|config| config)
+    }
+
+    /// With a sender whose codes can be used on this machine.
+    fn with_codes() -> Self {
+        let peers = PeerConfig {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+            mdns: false,
+            relaying: false,
+            loopback_addresses: true,
+            ..PeerConfig::default()
+        };
+        Self::of(|config| Config { peers: Some(peers), ..config })
+    }
+
+    fn of(change: impl FnOnce(Config) -> Config) -> Self {
         let sandbox = Sandbox::new();
         std::fs::create_dir(sandbox.path("out")).unwrap();
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -45,7 +61,7 @@ impl World {
             config.faults = Some(faults.clone());
             let backbone = Backbone::start(config).await.unwrap();
             let settings = BackboneConfig::new(backbone.url(), "test", Secret::new("secret"));
-            let sender = Runtime::builder(Config::new(sandbox.path("sender"), settings)).start().await.unwrap();
+            let sender = Runtime::builder(change(Config::new(sandbox.path("sender"), settings))).start().await.unwrap();
             (backbone, sender)
         });
         let valve = Valve::start(&backbone.url());
@@ -57,7 +73,10 @@ impl World {
         let request = UploadOwnFile { format: ContentFormat::V2, ..request };
         let url = self.threads.block_on(async {
             let file = self.sender.files().upload_own_file(request).await.unwrap();
-            let token = self.sender.files().create_token_for_file(&file.id, CreateTokenForFile::default()).await;
+            // Through the line, and not beside it.
+            let terms = NewTerms { transports: Some("store".parse().unwrap()), ..NewTerms::default() };
+            let terms = CreateTokenForFile { terms, ..CreateTokenForFile::default() };
+            let token = self.sender.files().create_token_for_file(&file.id, terms).await;
             token.unwrap().reference.url
         });
         self.valve.through(&url)
@@ -116,8 +135,16 @@ impl World {
         // Something small first: an identity, and a login.
         self.receive(reference, &["--max-size", "1"]).refused(4, &["--max-size"]);
         self.valve.hold_after(held as u64);
-        let args = ["receive", reference, "--data-dir", "receiver", "--json", "--output", "out"];
-        let child = self.sandbox.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        self.begin(&[reference], here)
+    }
+
+    /// Starts to receive by a reference or a code, and waits until so many bytes are here.
+    fn begin(&self, what: &[&str], here: usize) -> Child {
+        let args = [&["receive"], what, &["--data-dir", "receiver", "--json", "--output", "out"]].concat();
+        let mut command = self.sandbox.command(&args);
+        // A code needs peers.
+        command.env_remove("enlace__peers__enabled");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let started = std::time::Instant::now();
         while bytes_below(&self.out()) < here {
             assert!(started.elapsed() < Duration::from_secs(60), "{} bytes arrived", bytes_below(&self.out()));
@@ -210,6 +237,30 @@ fn ctrl_c_says_how_to_continue_and_a_second_process_has_to_wait() {
     ended.refused(130, &["run the same command to continue", partial.file_name().unwrap().to_str().unwrap()]);
     world.valve.open();
     assert!(world.receive(&reference, &[]).json()["resumed"].as_u64() >= Some(2 << 20));
+    assert!(std::fs::read(world.out().join("large.bin")).unwrap() == content);
+}
+
+#[test]
+fn what_a_code_began_is_continued_by_the_command_that_the_hint_names() {
+    let world = World::with_codes();
+    let content = bytes(LARGE);
+    let reference = world.share_file("large.bin", &content);
+    world.receive(&reference, &["--max-size", "1"]).refused(4, &["--max-size"]);
+    let peers = world.sender.peers();
+    let offered = world.threads.block_on(async { peers.offer_code(&reference, DEFAULT_CODE_LIFETIME).unwrap() });
+    let address = format!("{}/p2p/{}", peers.dial_addresses()[0], peers.connectivity().unwrap().id);
+    world.valve.hold_after(6 * MIB as u64);
+    let child = world.begin(&[offered.text(), "--no-mdns", "--peer-address", &address], 2 * MIB);
+    signal(&child, "INT");
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    ended.refused(130, &["what arrived is kept", &reference]);
+    let error: Value = serde_json::from_str(ended.stderr.lines().last().unwrap()).unwrap();
+    let hint = error["error"]["hint"].as_str().unwrap();
+    let (command, _) = hint.split_once("run `enlace ").unwrap().1.split_once('`').unwrap();
+    world.valve.open();
+    let words: Vec<&str> = command.split(' ').map(|word| word.trim_matches('\'')).collect();
+    let continued = world.sandbox.run(&[&words[..], &["--json"]].concat()).json();
+    assert!(continued["resumed"].as_u64().unwrap() >= 2 * MIB as u64, "{continued}");
     assert!(std::fs::read(world.out().join("large.bin")).unwrap() == content);
 }
 

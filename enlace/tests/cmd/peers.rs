@@ -86,6 +86,11 @@ fn a_file_comes_directly_and_the_scripts_of_both_sides_learn_how() {
         assert_eq!((path_of(received), &received["paths"]), ("lan", &Value::Null), "{received}");
         assert!(std::fs::read(sandbox.path(name)).unwrap() == content);
     }
+    // A reference to the file leads to a backbone that has it, or there is none.
+    assert!(here["file"]["reference"]["url"].is_string() && there["file"]["id"].is_string());
+    assert_eq!((&there["file"]["reference"], &there["file"]["truncatedReference"]), (&Value::Null, &Value::Null));
+    let who = sandbox.run(&["identity", "--receiver", "--data-dir", "other", "--json"]).json();
+    assert_eq!((who["address"].is_string(), &who["backbone"]["url"]), (true, &Value::Null));
     // Without peers it comes from the backbone, or not at all.
     let plain = ["receive", shared.text("/reference"), "--data-dir", "plain", "--no-direct", "--json", "--output"];
     assert_eq!(path_of(&sandbox.run(&[&plain[..], &["plain1"]].concat()).json()), "backbone");
@@ -95,6 +100,65 @@ fn a_file_comes_directly_and_the_scripts_of_both_sides_learn_how() {
     let gone = sandbox.run(&["receive", &elsewhere, "--data-dir", "other", "--output", "x"]);
     gone.refused(5, &["the node that shares it cannot be reached directly", "still running", "firewall"]);
     assert!(!sandbox.path("x").exists());
+}
+
+#[test]
+fn a_port_for_peers_that_is_taken_is_named_with_the_next_step() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.txt", "hello");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("/ip4/127.0.0.1/tcp/{}", other.local_addr().unwrap().port());
+    for command in [&["share", &file][..], &["serve"]] {
+        let args = [command, &SERVE[1..], &["--peer-listen", &address]].concat();
+        sandbox.run(&args).refused(5, &[&format!("cannot listen on {address} for peers"), "--peer-listen"]);
+    }
+}
+
+#[test]
+fn a_reference_of_the_token_commands_can_be_used_on_other_machines() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.txt", "hello");
+    let serving = sandbox.serve(&[&SERVE[..], &LISTEN].concat());
+    let run = |args: &[&str]| sandbox.run(&[args, &["--data-dir", "d", "--json"]].concat()).json();
+    let uploaded = run(&["files", "upload", &file]);
+    let created = run(&["tokens", "create", uploaded["id"].as_str().unwrap()]);
+    let (id, backbone) = (created["id"].as_str().unwrap(), serving.text("/backbone/url"));
+    let receive = |token: &Value, output: &str| {
+        let reference = token["directReference"].as_str().unwrap_or_else(|| panic!("no reference in {token}"));
+        let elsewhere = reference.replacen(backbone, "http://localhost:1", 1);
+        let args = ["receive", &elsewhere, "--data-dir", "other", "--output", output, "--json"];
+        assert_eq!(path_of(&sandbox.run(&args).json()), "lan");
+    };
+    receive(&created, "created");
+    receive(&run(&["tokens", "show", id]), "shown");
+    let rotated = run(&["tokens", "rotate", id]);
+    receive(&rotated["token"], "rotated");
+    // The text has it in place of the plain one, which says for whom it is.
+    let id = rotated["token"]["id"].as_str().unwrap();
+    let shown = sandbox.run(&["tokens", "show", id, "--data-dir", "d"]);
+    assert!(shown.stdout.contains("direct=") && !shown.stdout.contains("Truncated"), "{shown:?}");
+    let plain = created["reference"]["url"].as_str().unwrap().replacen(backbone, "http://localhost:1", 1);
+    let refused = sandbox.run(&["receive", &plain, "--data-dir", "third", "--output", "x"]);
+    refused.refused(5, &["works on the sender's machine only", "enlace tokens show ID"]);
+    serving.stop();
+}
+
+#[test]
+fn a_direct_share_whose_file_has_changed_says_so_on_both_sides_soon() {
+    let sandbox = Sandbox::with_peers();
+    let file = sandbox.file("a.bin", bytes(3 << 20));
+    let shared = sandbox.share(&file, &[&LISTEN[..], &["--direct-only"]].concat());
+    let reference = from_elsewhere(&shared);
+    std::fs::write(&file, "another content").unwrap();
+    let begun = std::time::Instant::now();
+    for output in ["first", "second"] {
+        let ended = sandbox.receive(&reference, &["--output", output]);
+        ended.refused(5, &["may have changed or be gone", "share it again"]);
+    }
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    let told = shared.stop().stderr;
+    assert_eq!(told.matches("a.bin has changed or is gone").count(), 1, "{told}");
+    assert!(!told.contains("WARN"), "{told}");
 }
 
 #[test]
@@ -133,6 +197,8 @@ fn what_cannot_be_shared_directly_is_refused_with_the_next_step() {
     share(&[&file, "--direct-only", "--early"]).refused(2, &["--early"]);
     share(&[&file, "--code", "--local"]).refused(2, &["--local"]);
     share(&[&file, "--code", "--no-direct"]).refused(2, &["--no-direct"]);
+    share(&[&file, "--code", "--enlace:peers:listen=[]", "--no-relay"])
+        .refused(2, &["no other node can reach this one", "enlace doctor"]);
     share(&[&file, "--code", "--enlace:peers:enabled=false"])
         .refused(2, &["peers are switched off", "enlace.peers.enabled"]);
     let serve =
@@ -158,6 +224,9 @@ fn a_code_passes_a_reference_on_once_with_the_same_fingerprint_on_both_sides() {
     let file = sandbox.file("a.txt", "hello");
     let shared = sandbox.share(&file, &[&LISTEN[..], &["--code", "--no-mdns"]].concat());
     let (code, address) = (shared.text("/code").to_owned(), address_of(&shared));
+    assert!(shared.text("/codeExpiresAt").ends_with('Z'), "{}", shared.line);
+    let unreachable = ["receive", &code, "--backbone", "http://localhost:1", "--data-dir", "receiver", "--no-mdns"];
+    sandbox.run(&unreachable).refused(5, &["cannot be reached", "http://localhost:1", "omit --backbone"]);
     let receive = |code: &str, output: &str| {
         let args =
             ["receive", code, "--data-dir", "receiver", "--no-mdns", "--peer-address", &address, "--output", output];
@@ -170,6 +239,9 @@ fn a_code_passes_a_reference_on_once_with_the_same_fingerprint_on_both_sides() {
     );
     receive(&code, "c.txt").refused(3, &["nobody offers this code"]);
     let told = shared.stop().stderr;
+    for warning in ["on this machine only", "does not find this node by the code"] {
+        assert!(told.contains(warning), "{warning} in {told}");
+    }
     let line = format!(r#"{{"code":{{"end":"taken","fingerprint":{}}}}}"#, received["fingerprint"]);
     assert!(told.lines().any(|said| said == line), "{line} in {told}");
 }
@@ -198,6 +270,9 @@ fn a_wrong_code_ends_the_code_and_says_so() {
         told.refused(2, &["--peer-address", "does not end in /p2p/", "prints it as peer.id"]);
     }
     receive("7-amber").refused(2, &["7-amber-violin"]);
+    let mistyped = receive("7-ambre-violin");
+    mistyped.refused(2, &["ambre is not a word of codes", "the nearest word is amber"]);
+    assert!(!mistyped.stderr.contains("looking for the sender"), "{mistyped:?}");
     let told = shared.stop().stderr;
     assert!(told.contains(r#"{"code":{"end":"burned"}}"#) && told.contains("for a new code"), "{told}");
 }

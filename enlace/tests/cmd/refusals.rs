@@ -28,7 +28,8 @@ fn what_cannot_be_shared_is_refused_before_anything_starts() {
     );
     share(&["a.txt", "--expires-at", "2020-01-01"]).refused(2, &["already passed", "--expires-in"]);
     share(&["a.txt", "--expires-in", "soon"]).refused(2, &["7d"]);
-    share(&["a.txt", "--for", "bob"]).refused(2, &["did:e:"]);
+    share(&["a.txt", "--for", "bob"]).refused(2, &["--for", "did:e:", "enlace identity"]);
+    share(&["a.txt", "--for", "did:e:localhost:dids:0123456789abcdef012345"]).refused(2, &["--for", "checksum"]);
     share(&["a.txt", "--password-file", "missing"]).refused(7, &["missing"]);
     share(&["a.txt", "--password"]).refused(2, &["--password-file"]);
     share(&["a.txt", "--pin-file", &sandbox.file("pin", "12ab")])

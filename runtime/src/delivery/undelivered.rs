@@ -88,6 +88,11 @@ impl Undelivered {
         matches!(self.direct, PeerFailure::Unreachable(_)) || self.is_sender_reached()
     }
 
+    /// Whether the node that shares it says that it cannot read it, and no backbone may bring it yet.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        is_unreadable(&self.direct) && self.is_backbone_decided
+    }
+
     /// Whether what the peer did is more useful to know than what the backbone says.
     fn begins_with_peer(&self) -> bool {
         self.is_foreign || self.is_sender_reached()
@@ -102,6 +107,12 @@ fn is_interrupted(failure: &PeerFailure) -> bool {
             PeerError::Cut | PeerError::TimedOut | PeerError::Refused(Refusal::Busy | Refusal::Unavailable)
         )
     )
+}
+
+/// Whether the peer cannot read the file. It does not tell why: a file that has changed or is gone is no other refusal than one that cannot
+/// be read for a moment.
+fn is_unreadable(failure: &PeerFailure) -> bool {
+    matches!(failure, PeerFailure::Exchange(PeerError::Refused(Refusal::Unavailable)))
 }
 
 /// What the peer did, without a full stop.
@@ -119,6 +130,9 @@ fn what(failure: &PeerFailure) -> String {
         PeerFailure::Exchange(PeerError::Cut) => {
             "The node that shares it was reached, but the connection ended before it delivered".to_owned()
         }
+        PeerFailure::Exchange(_) if is_unreadable(failure) => {
+            "The node that shares it was reached, but cannot read the file, which may have changed or be gone".to_owned()
+        }
         PeerFailure::Exchange(error) if is_interrupted(failure) => {
             format!("The node that shares it was reached and did not deliver: {error}")
         }
@@ -133,6 +147,7 @@ fn next_step(failure: &PeerFailure) -> Option<&'static str> {
             "make sure that it is running, that both are in the same network or share a relay, and that no firewall blocks it"
         }
         PeerFailure::Exchange(PeerError::Refused(Refusal::NoUseLeft)) => "ask whoever shares it for another one",
+        PeerFailure::Exchange(_) if is_unreadable(failure) => "try again, or ask whoever shares it to share it again",
         PeerFailure::Exchange(_) if is_interrupted(failure) => "try again in a moment",
         PeerFailure::Exchange(_) => return None,
     })
@@ -205,6 +220,8 @@ mod tests {
         assert!(text.starts_with(&format!("{reached} The backbone says: ")), "{text}");
         let refused = by_both(PeerError::Refused(Refusal::NotFound).into(), false).to_string();
         assert!(refused.starts_with("Token not found."), "{refused}");
+        let lost = by_both(PeerError::Refused(Refusal::Unavailable).into(), true).to_string();
+        assert!(lost.contains("may have changed or be gone; try again, or ask whoever shares it"), "{lost}");
     }
 
     #[test]

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use transport::peer::{Direct, MultiaddrText};
+use transport::wire::{AnyReference, TokenId};
 
 use super::Node;
-use crate::peer::{OfferedCode, PeersError};
-use crate::{Result, dto};
+use crate::dto::TokenTransports;
+use crate::peer::{OfferedCode, PassedOn, PeersError};
+use crate::{Result, dto, held};
 
 /// The peers of a node; see [`Config::peers`](crate::Config::peers).
 #[derive(Clone)]
@@ -55,13 +57,43 @@ impl PeersFacade {
         Ok(self.node.core.peers.connect(direct).await?)
     }
 
-    /// Offers the reference of a token, in any form, to whoever is told the code, for some time: usually
-    /// [`DEFAULT_CODE_LIFETIME`](crate::DEFAULT_CODE_LIFETIME), at most [`MAX_CODE_LIFETIME`](crate::MAX_CODE_LIFETIME). The first
-    /// guess ends the code, right or wrong.
+    /// The reference of a token to pass on. It carries addresses of this node if peers get the token here and other machines cannot
+    /// load it from a backbone: the one it names is on this machine, or was not told of it.
     ///
     /// # Errors
-    /// [`PeersError::Off`], [`PeersError::TooManyCodes`], [`PeersError::Reference`].
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn passed_on(&self, token: &dto::Token) -> Result<PassedOn> {
+        self.reached_here(&token.id, &token.reference.url, token.transports)
+    }
+
+    fn reached_here(&self, id: &TokenId, url: &str, transports: Option<TokenTransports>) -> Result<PassedOn> {
+        let core = &self.node.core;
+        let peer = if held::is_offered(core, id)? { self.connectivity() } else { None };
+        let terms = (transports.unwrap_or_default(), held::is_alone(core, id)?);
+        Ok(PassedOn::permitted(url, peer.as_ref(), terms))
+    }
+
+    /// Offers the reference of a token, in any form, to whoever is told the code, for some time: usually
+    /// [`DEFAULT_CODE_LIFETIME`](crate::DEFAULT_CODE_LIFETIME), at most [`MAX_CODE_LIFETIME`](crate::MAX_CODE_LIFETIME). The first
+    /// guess ends the code, right or wrong. A reference without addresses gets those that [`passed_on`](Self::passed_on) adds.
+    ///
+    /// # Errors
+    /// [`PeersError::Off`], [`PeersError::TooManyCodes`], [`PeersError::Reference`], [`Error::Store`](crate::Error::Store).
     pub fn offer_code(&self, reference: &str, lifetime: Duration) -> Result<OfferedCode> {
+        let with_addresses = self.with_addresses(reference)?;
+        let reference = with_addresses.as_deref().unwrap_or(reference);
         Ok(self.node.core.peers.offer_code(reference, lifetime)?)
+    }
+
+    /// The same reference with addresses of this node, if receivers need them and it has none.
+    fn with_addresses(&self, reference: &str) -> Result<Option<String>> {
+        let parsed = match AnyReference::parse(reference) {
+            Ok(AnyReference::Token(parsed)) if parsed.direct.is_none() => parsed,
+            _ => return Ok(None),
+        };
+        let Some(url) = parsed.to_url(None) else { return Ok(None) };
+        let transports = held::transports(&self.node.core, &parsed.id)?;
+        let passed_on = self.reached_here(&parsed.id, &url, transports)?;
+        Ok(Some(passed_on.reference).filter(|_| passed_on.is_direct))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::JoinHandle;
-use tracing::warn;
+use tracing::info;
 use transport::content::{BlobPart, ContentKey, HEADER_LENGTH, Layout, Root};
 use transport::crypto::hash::Sha512Stream;
 use transport::crypto::{CryptoObject as _, SecretKey};
@@ -29,6 +29,7 @@ use crate::chunk_buffers::ChunkBuffers;
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Incoming, Sources};
+use crate::event::Event;
 use crate::logging::short;
 use crate::{Error, Result};
 
@@ -250,7 +251,8 @@ impl Blob {
                 Ok(fetched.bytes.into())
             }
             None => {
-                warn!(file = short(&self.id), "a file that is shared directly is gone or has changed; share it again");
+                info!(file = short(&self.id), "a file that is shared directly is gone or has changed");
+                self.core.events.publish(Event::SharedFileLost(self.id.clone()));
                 Err(Error::Unknown("the file is gone or has changed since it was shared; share it again".to_owned()))
             }
         }

@@ -82,6 +82,8 @@ struct Partial {
 enum Interruption {
     /// Another attempt may bring it.
     Broken(Error),
+    /// The node that shares it cannot read it, now or any more.
+    Unreadable(Error),
     /// It ended too early; another attempt may bring it.
     Short,
     /// The backbone sends everything.
@@ -161,6 +163,7 @@ impl RemoteBlob {
                 return Ok(self.complete(partial));
             };
             *run = None;
+            self.paths.wait();
             if !may_mix {
                 partial = Partial::default();
             }
@@ -175,9 +178,12 @@ impl RemoteBlob {
                 Interruption::Broken(error) if self.goes_on(&mut retries) || retries.wait().await => {
                     info!(%error, file = crate::logging::short(&self.id), "a download is continued");
                 }
-                Interruption::Short if self.goes_on(&mut retries) || retries.wait_after_short_answer().await => {}
+                Interruption::Short | Interruption::Unreadable(_)
+                    if self.goes_on(&mut retries) || retries.wait_after_short_answer().await => {}
                 Interruption::Short => return Err(self.too_short()),
-                Interruption::Broken(error) | Interruption::Final(error) => return Err(error),
+                Interruption::Broken(error) | Interruption::Unreadable(error) | Interruption::Final(error) => {
+                    return Err(error);
+                }
             }
         }
     }
@@ -238,7 +244,7 @@ impl RemoteBlob {
             Ok(None) => Interruption::Short,
             Err(failure) => self.interruption(Some(sender), failure),
         };
-        if matches!(interruption, Interruption::Broken(_) | Interruption::Short | Interruption::Final(_)) {
+        if !matches!(interruption, Interruption::Wrong(..) | Interruption::NoRanges) {
             self.core.routes.failed(&self.id, sender.origin, Instant::now());
         }
         // Whoever fails while another one is left is not the end.
@@ -313,6 +319,9 @@ impl RemoteBlob {
             }
             // Who lies in the answer to a request is dropped already.
             Error::Undelivered(lie) if lie.is_lie() && sender.is_some() => wrong(error),
+            Error::Undelivered(refused) if refused.is_unreadable() && self.may_pass(&error) => {
+                Interruption::Unreadable(error)
+            }
             known if self.may_pass(known) => Interruption::Broken(error),
             _ => Interruption::Final(error),
         }
@@ -333,7 +342,10 @@ impl RemoteBlob {
         info!(file = crate::logging::short(&self.id), "the backbone sends whole files only");
         let mut spool = spool_for(&self.core, self.length)?;
         let failed = |failure| match self.interruption(None, failure) {
-            Interruption::Broken(error) | Interruption::Final(error) | Interruption::Wrong(_, error) => error,
+            Interruption::Broken(error)
+            | Interruption::Unreadable(error)
+            | Interruption::Final(error)
+            | Interruption::Wrong(_, error) => error,
             Interruption::Short | Interruption::NoRanges => self.too_short(),
         };
         let mut arriving =

@@ -175,6 +175,11 @@ pub(crate) fn transports(core: &Core, id: &TokenId) -> Result<Option<TokenTransp
     Ok(held.map(|held| held.transports).filter(|transports| *transports != TokenTransports::ALL))
 }
 
+/// Whether a token and its file are held here only, because no backbone was told of them.
+pub(crate) fn is_alone(core: &Core, id: &TokenId) -> Result<bool, StoreError> {
+    Ok(HeldToken::stored(&core.store.view(), id)?.is_some_and(|held| held.is_direct))
+}
+
 /// Whether peers get the token from this node: from what it holds, or from what the datawallet says of it.
 pub(crate) fn is_offered(core: &Core, id: &TokenId) -> crate::Result<bool> {
     if core.config.peers.is_none() {

@@ -45,7 +45,7 @@ use crate::store::{Batch, StoreError, View};
 pub(crate) use self::direct::{NewShare, local_id, stop, terms};
 pub(crate) use self::elsewhere::{leave_new_to_this_device, leave_to_this_device};
 pub(crate) use self::holder::NodeHolder;
-pub(crate) use self::ledger::{is_locked, is_offered, transports, unlock};
+pub(crate) use self::ledger::{is_alone, is_locked, is_offered, transports, unlock};
 pub(crate) use self::record::{Edit, HeldToken};
 
 /// Tokens that are held. For one more, the one that expires first goes: of those that permit all paths, if there is one.

@@ -16,7 +16,7 @@ use transport::peer::{
 };
 use zeroize::Zeroizing;
 
-pub use self::receive::{receive_code, receive_code_at};
+pub use self::receive::{check_code, receive_code, receive_code_at};
 use super::drive::{Link, Time, close, converse, finish_with, hear, write};
 use super::error::PeersError;
 use super::tasks::Tasks;

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use swarm::{ConnectError, Connection, Event as SwarmEvent, Inbound, Multiaddr, Network, Stream};
+use swarm::{ConnectError, Connection, Event as SwarmEvent, Inbound, Multiaddr, Network, StartError, Stream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -100,14 +100,17 @@ impl PeerNetwork {
     /// [`PeerServer`](super::PeerServer) answers.
     ///
     /// # Errors
-    /// [`ConfigError::PeerAddress`] and [`ConfigError::PeerNetwork`] name the setting that cannot work.
+    /// [`ConfigError::PeerAddress`], [`ConfigError::PeerListen`] and [`ConfigError::PeerNetwork`] name what cannot work.
     pub(crate) async fn start(config: &PeerConfig, parts: PeerParts) -> Result<(Self, Inbound)> {
         let settings = settings::of_network(config, &parts.key)?;
         let started = match parts.transport {
             Some(transport) => Network::start_with(settings, transport).await,
             None => Network::start(settings).await,
         };
-        let (network, inbound) = started.map_err(|error| ConfigError::PeerNetwork(Arc::new(error)))?;
+        let (network, inbound) = started.map_err(|error| match error {
+            StartError::Listen { address, reason } => ConfigError::PeerListen { address: address.to_string(), reason },
+            other => ConfigError::PeerNetwork(Arc::new(other)),
+        })?;
         let (stop, (hints, hinted)) = (CancellationToken::new(), mpsc::channel(HINT_QUEUE));
         let tasks = Tasks::new(stop.clone());
         let shared = Arc::new(Shared {

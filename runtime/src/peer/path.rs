@@ -113,6 +113,8 @@ struct Log {
     /// In the order of their first bytes; as many as there are paths at most.
     paths: Vec<PathBytes>,
     last: Option<Path>,
+    /// Since an attempt has failed, until the next byte.
+    is_waiting: bool,
 }
 
 impl PathLog {
@@ -134,9 +136,20 @@ impl PathLog {
         self.log().paths.clone()
     }
 
+    /// Whether nothing comes, because an attempt has failed and the next one has brought nothing yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.log().is_waiting
+    }
+
+    /// An attempt has failed.
+    pub(crate) fn wait(&self) {
+        self.log().is_waiting = true;
+    }
+
     pub(crate) fn add(&self, path: Path, bytes: u64) {
         let mut log = self.log();
-        log.last = Some(path);
+        (log.last, log.is_waiting) = (Some(path), false);
         match log.paths.iter_mut().find(|known| known.path == path) {
             Some(known) => known.bytes += bytes,
             None => log.paths.push(PathBytes { path, bytes }),
@@ -168,5 +181,10 @@ mod tests {
         let [backbone, lan] = [(Path::Backbone, 4), (Path::Lan, 2)].map(|(path, bytes)| PathBytes { path, bytes });
         assert_eq!(log.bytes(), [backbone, lan]);
         assert_eq!((log.first(), log.last()), (Some(Path::Backbone), Some(Path::Backbone)));
+        assert!(!log.is_waiting());
+        log.clone().wait();
+        assert!(log.is_waiting());
+        log.add(Path::Lan, 1);
+        assert!(!log.is_waiting());
     }
 }

@@ -148,6 +148,18 @@ pub fn names_this_machine(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
+/// Whether a URL stands for the machine that opens it, whichever that is.
+#[must_use]
+pub fn leads_to_this_machine(url: &str) -> bool {
+    let Ok(parsed) = Url::parse(url) else { return true };
+    match parsed.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => names_this_machine(name),
+        None => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,5 +197,17 @@ mod tests {
         let base = BaseUrl::parse("https://Example.com:443/sub/", false).unwrap();
         assert_eq!(base.join("/api/v2/Tokens"), "https://example.com/sub/api/v2/Tokens");
         assert_eq!(base.host(), "example.com");
+    }
+
+    #[test]
+    fn urls_with_a_loopback_host_lead_to_the_machine_that_opens_them() {
+        for url in
+            ["http://localhost:4710/r/x", "http://a.localhost/r", "http://127.0.0.2:1/r", "http://[::1]:1/x", "x"]
+        {
+            assert!(leads_to_this_machine(url), "{url}");
+        }
+        for url in ["https://b.example.org/r/x", "http://192.168.1.2:4710/r/x", "http://[fd00::1]:4710/r/x"] {
+            assert!(!leads_to_this_machine(url), "{url}");
+        }
     }
 }

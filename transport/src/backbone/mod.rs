@@ -38,7 +38,7 @@ mod tokens;
 mod upload;
 
 pub use client::Client;
-pub use config::{ClientConfig, ConfigError, names_this_machine};
+pub use config::{ClientConfig, ConfigError, leads_to_this_machine, names_this_machine};
 pub use correlation::with_correlation_id;
 pub use datawallet::ModificationsPage;
 pub use download::Download;

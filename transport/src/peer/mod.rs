@@ -70,6 +70,7 @@ pub use claims::{ClaimAnswer, EndClaim, FILE_PROTOCOL_V2, FileRequestV2, TOKEN_P
 pub use code::{
     CODE_PROTOCOL, Code, CodeMessage, CodeOffer, CodeReceiver, CodeSharer, DEFAULT_CODE_LIFETIME, Fingerprint,
     InvalidCode, MAX_CODE_LIFETIME, MAX_EXCHANGES, MAX_NAMEPLATE, OfferState, ReceivedReference, TakenBy, WORD_COUNT,
+    code_words,
 };
 pub use conversation::{Conversation, Now, Side, Turn};
 pub use direct::{Direct, DirectDevices, MAX_ADDRESS_TEXT_LENGTH, MAX_ADDRESSES, MAX_DEVICES, MultiaddrText};

@@ -230,8 +230,14 @@ async fn a_direct_share_whose_file_changes_gives_no_other_bytes_and_ends() {
         std::fs::write(&path, &changed).unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(times).unwrap();
         let mut held = world.content(target.clone(), &stranger).await.unwrap();
+        let mut events = world.node.core.events.subscribe();
         assert_eq!(read_from(&mut held, 0).await.err(), Some(Refusal::Unavailable));
+        assert!(matches!(events.try_recv(), Ok(Event::SharedFileLost(file)) if file == held.file));
         drop(held);
+        // Nothing is promised any more that cannot be read.
+        assert_eq!(world.content(target.clone(), &stranger).await.err(), Some(Refusal::Unavailable));
+        let caller = Caller::new(&stranger, None, world.clock.now());
+        assert_eq!(world.holder.metadata(&target, caller).await.err(), Some(Refusal::Unavailable));
         world.node.core.content_store.usage().await;
         world.restart(Some(ContentStoreConfig::default())).await;
         assert_eq!(world.content(target, &stranger).await.err(), Some(Refusal::NotFound));

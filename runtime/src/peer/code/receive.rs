@@ -60,7 +60,7 @@ pub async fn receive_code_at(
     addresses: &[String],
     clock: Arc<dyn Clock>,
 ) -> Result<(String, Fingerprint)> {
-    let code: Code = code.parse().map_err(|_| PeersError::InvalidCode(shown(code)))?;
+    let code = parsed(code)?;
     let given = addresses.iter().map(|text| given(text)).collect::<Result<Vec<_>, _>>()?;
     let time = Time::new(clock);
     let parts = PeerParts {
@@ -81,6 +81,18 @@ pub async fn receive_code_at(
     peers.shutdown().await;
     let received = outcome?;
     Ok((received.text.as_str().to_owned(), received.fingerprint))
+}
+
+/// Checks that a text has the form of a code and words of codes. Nobody is asked.
+///
+/// # Errors
+/// [`PeersError::InvalidCode`].
+pub fn check_code(code: &str) -> Result<()> {
+    Ok(parsed(code).map(drop)?)
+}
+
+fn parsed(code: &str) -> Result<Code, PeersError> {
+    code.parse().map_err(|_| PeersError::InvalidCode(shown(code)))
 }
 
 /// Where peers were found.

@@ -21,7 +21,7 @@ mod words;
 pub use exchange::{CodeReceiver, CodeSharer, Fingerprint, ReceivedReference, TakenBy};
 pub use offer::{CodeOffer, DEFAULT_CODE_LIFETIME, MAX_CODE_LIFETIME, MAX_EXCHANGES, OfferState};
 pub use text::{Code, InvalidCode, MAX_NAMEPLATE};
-pub use words::WORD_COUNT;
+pub use words::{WORD_COUNT, code_words};
 
 use super::cbor::{self, Array, Bytes};
 use super::{FrameError, Message, Refusal};

@@ -9,12 +9,17 @@ const TEXT: &str = include_str!("words.txt");
 
 /// The word with a number.
 pub(super) fn word(number: usize) -> &'static str {
-    TEXT.split_ascii_whitespace().nth(number % WORD_COUNT).expect("there are as many words")
+    code_words().nth(number % WORD_COUNT).expect("there are as many words")
+}
+
+/// All words, in alphabetical order.
+pub fn code_words() -> impl Iterator<Item = &'static str> {
+    TEXT.split_ascii_whitespace()
 }
 
 /// A word as it stands in the list, from any spelling of it.
 pub(super) fn find(text: &str) -> Option<&'static str> {
-    TEXT.split_ascii_whitespace().find(|word| word.eq_ignore_ascii_case(text))
+    code_words().find(|word| word.eq_ignore_ascii_case(text))
 }
 
 #[cfg(test)]
@@ -33,7 +38,7 @@ mod tests {
 
     #[test]
     fn the_words_are_sorted_short_and_not_mistaken_for_each_other() {
-        let words: Vec<_> = TEXT.split_ascii_whitespace().collect();
+        let words: Vec<_> = code_words().collect();
         assert_eq!(words.len(), WORD_COUNT);
         assert!(words.is_sorted());
         for (at, word) in words.iter().enumerate() {

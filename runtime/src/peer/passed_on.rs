@@ -1,11 +1,13 @@
 //! Which reference a sender passes on: one that other machines can use, if there is a way.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use runtime::dialable_reference;
-use runtime::dto::{Connectivity, Token, TokenTransport, TokenTransports};
+use serde::Deserialize;
+use transport::backbone::leads_to_this_machine;
 
-use crate::home::leads_to_this_machine;
+use super::reference::dialable_reference;
+use crate::dto::{Connectivity, Token, TokenTransport, TokenTransports};
 
 /// Addresses that a reference carries at most. A token carries all of them; these are for the first connection.
 const MAX_ADDRESSES: usize = 4;
@@ -14,21 +16,41 @@ const MAX_ADDRESSES: usize = 4;
 const MAX_LENGTH: usize = 425;
 
 /// The reference to pass on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PassedOn {
+#[derive(Clone, PartialEq, Eq)]
+pub struct PassedOn {
     /// In its URL form.
-    pub(crate) reference: String,
-    /// Whether it carries addresses of this node.
-    pub(crate) is_direct: bool,
+    pub reference: String,
+    /// Whether it carries addresses of the node.
+    pub is_direct: bool,
     /// Whether other machines can use it.
-    pub(crate) for_others: bool,
+    pub for_others: bool,
+}
+
+/// Without the reference, which has the key.
+impl fmt::Debug for PassedOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reference: _, is_direct, for_others } = self;
+        f.debug_struct("PassedOn").field("is_direct", is_direct).field("for_others", for_others).finish_non_exhaustive()
+    }
 }
 
 impl PassedOn {
-    /// For a token, whose reference carries only addresses by which it may be loaded.
-    pub(crate) fn of_token(token: &Token, peer: Option<&Connectivity>, is_alone: bool) -> Self {
-        let peer = peer.map(|peer| permitted(peer, token.transports.unwrap_or_default()));
-        Self::of(&token.reference.url, peer.as_ref(), is_alone)
+    /// For a token of a node that peers reach as `peer` says. Only the reference of an own token for a file carries addresses, and only
+    /// those by which it may be loaded. No backbone has a token that is alone (`is_alone`).
+    #[must_use]
+    pub fn of_token(token: &Token, peer: Option<&Connectivity>, is_alone: bool) -> Self {
+        let peer = peer.filter(|_| token.is_own && is_for_file(token));
+        Self::permitted(&token.reference.url, peer, (token.transports.unwrap_or_default(), is_alone))
+    }
+
+    /// The same for its reference and the paths by which it may be loaded.
+    pub(crate) fn permitted(
+        url: &str,
+        peer: Option<&Connectivity>,
+        (transports, is_alone): (TokenTransports, bool),
+    ) -> Self {
+        let peer = peer.map(|peer| permitted(peer, transports));
+        Self::of(url, peer.as_ref(), is_alone)
     }
 
     /// For the reference of a token, at a node that peers reach as `peer` says. The token itself carries addresses, so the
@@ -38,12 +60,31 @@ impl PassedOn {
         let dialable = peer.filter(|_| is_here || is_alone).and_then(|peer| shortest(url, peer));
         match (dialable, peer) {
             (Some(reference), Some(peer)) => {
-                let for_others = peer.addresses.iter().any(|address| !is_loopback(address));
-                Self { reference, is_direct: true, for_others: for_others || !(is_here || is_alone) }
+                Self { reference, is_direct: true, for_others: is_for_others(peer) || !(is_here || is_alone) }
             }
             _ => Self { reference: url.to_owned(), is_direct: false, for_others: !is_here },
         }
     }
+}
+
+/// Peers load nothing else from each other.
+fn is_for_file(token: &Token) -> bool {
+    #[derive(Deserialize)]
+    struct Content<'a> {
+        #[serde(rename = "@type")]
+        kind: &'a str,
+    }
+    // Lists would pass for members in their order.
+    let object = Some(token.content.as_str()).filter(|text| text.starts_with('{'));
+    object
+        .and_then(|text| serde_json::from_str(text).ok())
+        .is_some_and(|content: Content<'_>| content.kind == "TokenContentFile")
+}
+
+/// Whether other machines can connect to a node.
+#[must_use]
+pub fn is_for_others(peer: &Connectivity) -> bool {
+    peer.addresses.iter().any(|address| !is_loopback(address))
 }
 
 /// The same node with the addresses of some paths.
@@ -61,7 +102,7 @@ fn is_relay(text: &str) -> bool {
 /// The reference with as many of the best addresses as fit, and at least one.
 fn shortest(url: &str, peer: &Connectivity) -> Option<String> {
     let (relays, addresses): (Vec<_>, Vec<_>) = peer.addresses.iter().cloned().partition(|text| is_relay(text));
-    let addresses: Vec<_> = best(addresses).into_iter().take(MAX_ADDRESSES).collect();
+    let addresses: Vec<_> = best_addresses(addresses).into_iter().take(MAX_ADDRESSES).collect();
     let candidates = (0..=addresses.len()).rev().flat_map(|count| {
         let relay_counts = if relays.is_empty() { vec![0] } else { vec![1, 0] };
         relay_counts.into_iter().map(move |relays| (count, relays))
@@ -79,7 +120,8 @@ fn shortest(url: &str, peer: &Connectivity) -> Option<String> {
 
 /// The addresses that most likely lead here: private ones of version 4 first, then public ones, then version 6, at last those that
 /// hardly leave this machine; of each host by TCP before QUIC, and one of each host before a second one of any.
-pub(crate) fn best(mut addresses: Vec<String>) -> Vec<String> {
+#[must_use]
+pub fn best_addresses(mut addresses: Vec<String>) -> Vec<String> {
     addresses.sort_by_key(|text| (rank(text), !text.contains("/tcp/")));
     let mut hosts = Vec::new();
     let mut keyed: Vec<_> = addresses
@@ -134,22 +176,6 @@ fn is_loopback(text: &str) -> bool {
         Some(Ip::V4(ip)) => ip.is_loopback(),
         Some(Ip::V6(ip)) => ip.is_loopback(),
         None => false,
-    }
-}
-
-/// A multiaddr for people: `192.168.1.2:4712 (QUIC)`. Others stay as they are.
-pub(crate) fn short_address(text: &str) -> String {
-    let mut parts = text.split('/').skip(3);
-    let (ip, carrier, port, rest) = (ip(text), parts.next(), parts.next(), parts.collect::<Vec<_>>());
-    let transport = match (carrier, rest.as_slice()) {
-        (Some("tcp"), []) => "TCP",
-        (Some("udp"), ["quic-v1"]) => "QUIC",
-        _ => return text.to_owned(),
-    };
-    match (ip, port) {
-        (Some(Ip::V4(ip)), Some(port)) => format!("{ip}:{port} ({transport})"),
-        (Some(Ip::V6(ip)), Some(port)) => format!("[{ip}]:{port} ({transport})"),
-        _ => text.to_owned(),
     }
 }
 
@@ -222,7 +248,7 @@ mod tests {
             "/ip4/192.168.1.2/tcp/1",
             "/ip4/10.0.0.1/tcp/1",
         ];
-        let best = best(given.map(str::to_owned).into());
+        let best = best_addresses(given.map(str::to_owned).into());
         assert_eq!(
             best,
             [
@@ -235,7 +261,7 @@ mod tests {
                 "/ip6/fe80::1/tcp/1",
             ]
         );
-        let one = super::best(given[1..3].iter().map(|text| (*text).to_owned()).collect());
+        let one = best_addresses(given[1..3].iter().map(|text| (*text).to_owned()).collect());
         assert_eq!(one, ["/ip6/2001:db8::1/tcp/1", "/ip6/2001:db8::1/udp/1/quic-v1"]);
     }
 
@@ -257,16 +283,23 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_short_for_people() {
-        for (text, short) in [
-            ("/ip4/192.168.1.2/tcp/4712", "192.168.1.2:4712 (TCP)"),
-            ("/ip6/::1/udp/4712/quic-v1", "[::1]:4712 (QUIC)"),
-            (RELAY, RELAY),
-            ("/ip4/192.168.1.2/tcp/4712/ws", "/ip4/192.168.1.2/tcp/4712/ws"),
-            ("/x", "/x"),
-            ("", ""),
-        ] {
-            assert_eq!(short_address(text), short);
+    fn only_own_tokens_for_files_lead_here() {
+        let token = |is_own: bool, kind: &str| -> Token {
+            let address = "did:e:localhost:dids:0123456789abcdef012345";
+            serde_json::from_value(serde_json::json!({
+                "id": "TOKabcdefghijklmno12", "isOwn": is_own, "createdBy": address,
+                "createdByDevice": "DVCabcdefghijklmno12", "createdAt": "2030-01-01", "expiresAt": "2030-01-08",
+                "content": { "@type": kind }, "isEphemeral": false, "reference": { "truncated": "x", "url": HERE },
+            }))
+            .unwrap()
+        };
+        let known = peer(&["/ip4/192.168.1.2/tcp/4712"]);
+        for (is_own, kind, expected) in
+            [(true, "TokenContentFile", true), (false, "TokenContentFile", false), (true, "Other", false)]
+        {
+            let passed_on = PassedOn::of_token(&token(is_own, kind), Some(&known), false);
+            assert_eq!(passed_on.is_direct, expected, "{is_own} {kind}");
+            assert!(!format!("{passed_on:?}").contains("TOK"));
         }
     }
 }
