@@ -135,7 +135,7 @@ impl fmt::Display for Direct<'_> {
                 let reached = Undelivered::REACHED;
                 write!(
                     f,
-                    "The {reached}, but cannot read the file, which may have changed or be gone. Try again, or ask whoever shares it to \
+                    "The {reached}, but cannot give it now; the file may have changed or be gone. Try again, or ask whoever shares it to \
                      share it again."
                 )
             }
