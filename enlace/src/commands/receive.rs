@@ -1,5 +1,6 @@
 //! `enlace receive REFERENCE`: load, verify, write.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -164,7 +165,7 @@ pub(crate) async fn run(mut context: Context, args: ReceiveArgs) -> Result<(), F
     let progress = ProgressOutput::new(context.output);
     let kept = match fingerprint {
         // The code is used up.
-        Some(_) => Kept::with_command(by_reference(&context.global, &args, &incoming.text)),
+        Some(_) => Kept::with_command(by_reference(std::env::args_os(), &args.reference, &incoming.text)),
         None => Kept::default(),
     };
     let receiver =
@@ -238,14 +239,13 @@ async fn ask_by_code(
     context.interrupt.or(asking).await
 }
 
-/// The command that receives by the reference what a code began to.
-fn by_reference(global: &Global, args: &ReceiveArgs, reference: &str) -> String {
-    let paths = [("--output", &args.output), ("--data-dir", &global.data_dir)];
-    let options = paths.iter().filter_map(|(name, path)| Some(format!(" {name} {}", shell_word(path.as_deref()?))));
-    let backbone = args.backbone.iter().map(|url| format!(" --backbone {}", shell_word(Path::new(url))));
-    let plain = args.allow_plain_http.then(|| " --allow-plain-http".to_owned());
-    let modes = args.keep_modes.then(|| " --keep-modes".to_owned());
-    format!("enlace receive '{reference}'{}", options.chain(backbone).chain(plain).chain(modes).collect::<String>())
+/// The command of this process with the reference in the place of the code, which is used up. The sender of the code has written the reference.
+fn by_reference(arguments: impl Iterator<Item = OsString>, code: &str, reference: &str) -> String {
+    let mut words: Vec<OsString> = arguments.skip(1).collect();
+    if let Some(word) = words.iter_mut().rev().find(|word| word.as_os_str() == code) {
+        *word = reference.into();
+    }
+    words.iter().fold("enlace".to_owned(), |line, word| format!("{line} {}", shell_word(Path::new(word))))
 }
 
 /// Starts the node; at a data directory for the node that shares alone if the backbone does not let the receiver in.
@@ -553,6 +553,22 @@ fn print(
 mod tests {
     use super::*;
     use crate::memory::Memory;
+
+    #[test]
+    fn a_command_with_a_code_goes_on_with_the_reference_and_all_its_options() {
+        let command = |words: &[&str], reference: &str| {
+            let arguments = ["/usr/bin/enlace", "receive"].into_iter().chain(words.iter().copied());
+            by_reference(arguments.map(OsString::from), "7-amber-violin", reference)
+        };
+        let words = ["7-amber-violin", "--max-size", "20G", "--output", "to there"];
+        assert_eq!(
+            command(&words, "http://localhost:1/r/TOK?a=b#c"),
+            "enlace receive 'http://localhost:1/r/TOK?a=b#c' --max-size 20G --output 'to there'"
+        );
+        // The sender writes it.
+        let hostile = command(&["--force", "7-amber-violin"], "http://localhost:1/r/TOK?x=';rm -r .;'#c");
+        assert_eq!(hostile, r"enlace receive --force 'http://localhost:1/r/TOK?x='\'';rm -r .;'\''#c'");
+    }
 
     #[test]
     fn each_backbone_has_its_own_directory() {

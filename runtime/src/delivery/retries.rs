@@ -7,6 +7,8 @@ use std::time::Duration;
 const MAX_ATTEMPTS: u32 = 10;
 /// Attempts before an other side that answers, but with too little, is not asked again.
 const MAX_SHORT_ANSWERS: u32 = 4;
+/// Attempts before a node that says that it cannot read a file is not asked again. They take 13 seconds: it may be for a moment only.
+const MAX_UNREADABLE: u32 = 7;
 /// Waited before the second attempt; doubles with each further one.
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 /// The longest time between two attempts.
@@ -25,6 +27,11 @@ impl Retries {
     /// The same after an answer that was complete and yet too short.
     pub(crate) async fn wait_after_short_answer(&mut self) -> bool {
         self.wait_up_to(MAX_SHORT_ANSWERS).await
+    }
+
+    /// The same after an answer that the file cannot be read.
+    pub(crate) async fn wait_until_readable(&mut self) -> bool {
+        self.wait_up_to(MAX_UNREADABLE).await
     }
 
     /// Whether there may be another attempt at once, with somebody else. It counts as the others do.
@@ -65,6 +72,13 @@ mod tests {
             assert!(retries.wait_after_short_answer().await);
         }
         assert!(!retries.wait_after_short_answer().await);
+        retries.reset();
+        let start = tokio::time::Instant::now();
+        for _ in 1..MAX_UNREADABLE {
+            assert!(retries.wait_until_readable().await);
+        }
+        assert!(!retries.wait_until_readable().await);
+        assert_eq!(start.elapsed(), Duration::from_millis(12_600));
         retries.reset();
         for _ in 1..MAX_ATTEMPTS {
             assert!(retries.go_on());

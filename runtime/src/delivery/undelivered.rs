@@ -131,7 +131,7 @@ fn what(failure: &PeerFailure) -> String {
             "The node that shares it was reached, but the connection ended before it delivered".to_owned()
         }
         PeerFailure::Exchange(_) if is_unreadable(failure) => {
-            "The node that shares it was reached, but cannot read the file, which may have changed or be gone".to_owned()
+            "The node that shares it was reached, but cannot give it now; the file may have changed or be gone".to_owned()
         }
         PeerFailure::Exchange(error) if is_interrupted(failure) => {
             format!("The node that shares it was reached and did not deliver: {error}")

@@ -29,7 +29,6 @@ use crate::chunk_buffers::ChunkBuffers;
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Incoming, Sources};
-use crate::event::Event;
 use crate::logging::short;
 use crate::{Error, Result};
 
@@ -251,8 +250,7 @@ impl Blob {
                 Ok(fetched.bytes.into())
             }
             None => {
-                info!(file = short(&self.id), "a file that is shared directly is gone or has changed");
-                self.core.events.publish(Event::SharedFileLost(self.id.clone()));
+                info!(file = short(&self.id), "a file that is shared directly cannot be read");
                 Err(Error::Unknown("the file is gone or has changed since it was shared; share it again".to_owned()))
             }
         }

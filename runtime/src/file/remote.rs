@@ -178,8 +178,8 @@ impl RemoteBlob {
                 Interruption::Broken(error) if self.goes_on(&mut retries) || retries.wait().await => {
                     info!(%error, file = crate::logging::short(&self.id), "a download is continued");
                 }
-                Interruption::Short | Interruption::Unreadable(_)
-                    if self.goes_on(&mut retries) || retries.wait_after_short_answer().await => {}
+                Interruption::Short if self.goes_on(&mut retries) || retries.wait_after_short_answer().await => {}
+                Interruption::Unreadable(_) if self.goes_on(&mut retries) || retries.wait_until_readable().await => {}
                 Interruption::Short => return Err(self.too_short()),
                 Interruption::Broken(error) | Interruption::Unreadable(error) | Interruption::Final(error) => {
                     return Err(error);

@@ -114,12 +114,16 @@ impl Found {
         // Only the node of the owner serves a file. One whose upload goes on is not there yet.
         let found = found.filter(|found| found.record.is_own && found.record.expires_at > caller.now());
         let found = found.ok_or(Refusal::NotFound)?;
-        if found.is_lost(core) { Err(Refusal::Unavailable) } else { Ok(found) }
+        if found.is_lost(core) {
+            core.events.publish(Event::SharedFileLost(found.id));
+            return Err(Refusal::Unavailable);
+        }
+        Ok(found)
     }
 
     /// Whether nobody has the content any more, because the file that is shared directly has changed or is gone.
     fn is_lost(&self, core: &Core) -> bool {
-        let has = |root| core.content_store.has_source(root) || core.content_store.is_whole(root);
+        let has = |root| core.content_store.first_stored(root, 0..1) == 0;
         self.elsewhere == Elsewhere::Nowhere && !self.record.root.as_ref().is_some_and(has)
     }
 
