@@ -5,7 +5,7 @@
 
 use transport::wire::{Timestamp, TokenId};
 
-use super::tokens_list::Stored;
+use super::token_rows::Stored;
 use super::tokens_terms::check_some;
 use super::{StorageFacade, TokensFacade, UpdateToken};
 use crate::dto::{
@@ -163,6 +163,7 @@ fn terms(row: &Row, now: Timestamp) -> TokenTerms {
         revoked_at: row.revoked_at,
         not_before: row.not_before,
         max_uses: row.max_downloads,
+        strict_uses: false,
         committed_uses: u32::try_from(row.committed).unwrap_or(u32::MAX),
         leased_uses: row.leased,
         failed_attempts: 0,
