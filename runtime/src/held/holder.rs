@@ -183,9 +183,10 @@ impl Content for ServedContent {
         Ok(bytes)
     }
 
-    fn was_sent(&mut self) {
+    fn was_sent(&mut self, length: u64) {
         let Self { core, ciphertext, transfer, by, size, read, .. } = self;
-        if core.held.transfers.were_sent(transfer, &ciphertext.content(), read) {
+        let sent = read.start..read.end.min(read.start.saturating_add(length));
+        if core.held.transfers.were_sent(transfer, &ciphertext.content(), &sent) {
             let Transfer { file, token, .. } = transfer.clone();
             core.events.publish(Event::FileServed { file, token, by: by.clone(), bytes: *size });
         }
