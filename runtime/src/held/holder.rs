@@ -15,7 +15,7 @@ use super::elsewhere::is_limited_elsewhere;
 use super::ledger::Granted;
 use super::{ledger, record};
 use crate::Error;
-use crate::core::{Core, Receiver, Transfer};
+use crate::core::{Core, Transfer};
 use crate::event::Event;
 use crate::file::{self, Bodies, Ciphertext, Elsewhere, FileRecord, Unopened};
 use crate::logging::short;
@@ -75,11 +75,7 @@ impl Holder for NodeHolder {
             FileTarget::Token(token) => Some(token.clone()),
             FileTarget::File(_) => None,
         };
-        let receiver = match caller.claim() {
-            Some(claim) => Receiver::Claim(claim.clone()),
-            None => Receiver::Caller(reader(&caller)),
-        };
-        let transfer = Transfer { file: id.clone(), token, receiver };
+        let transfer = Transfer { file: id.clone(), token, reader: reader(&caller), claim: caller.claim().cloned() };
         let (by, via, size) = (caller.address().cloned(), caller.via(), record.filesize);
         let content = ServedContent { core, ciphertext, transfer, by, via, size, read: 0..0 };
         Ok(HeldContent { file: id, format, length, content })
