@@ -115,7 +115,8 @@ async fn a_token_gets_settings_in_all_faces_and_shows_them_where_they_were_given
         assert_eq!((&listed["strictUses"], &listed["maxDownloads"]), (&json!(true), &json!(2)));
         if face == "/api/enlace/v1" {
             let list = send(&router, get(TOKENS)).await.json()["result"]["tokens"].take();
-            let strict: Vec<_> = list.as_array().unwrap().iter().filter(|listed| listed["strictUses"] == true).collect();
+            let strict: Vec<_> =
+                list.as_array().unwrap().iter().filter(|listed| listed["strictUses"] == true).collect();
             assert!(strict.iter().any(|listed| listed["id"] == token["id"]), "{list}");
             assert!(strict.iter().all(|listed| listed["maxDownloads"] == 2), "{list}");
             let ephemeral = json!({ "content": {}, "expiresAt": FIRST, "ephemeral": true, "notify": "each" });

@@ -67,7 +67,7 @@ pub struct ListedToken {
     /// How often it can be used; absent if that has no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_downloads: Option<u32>,
-    /// With [`max_downloads`](Self::max_downloads): whether a use counts as soon as it is begun.
+    /// Whether a use counts as soon as it is begun; false if absent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict_uses: bool,
     /// How often it was used, as far as this node knows.
