@@ -26,7 +26,8 @@ pub enum Event {
     /// A peer's token was loaded.
     PeerTokenLoaded(Box<dto::Token>),
     /// All of the content of a file was sent to a peer, in one request or in several, since this node was started. Whether it has arrived only the peer
-    /// knows. A use of a token is told once; a peer that names no use is told of each time it was sent all.
+    /// knows. A use of a token is told once for each identity, or peer without one, that names it; one that names no use is told of each time it was sent
+    /// all. Of many transfers at once some are forgotten: of such a one it may be told twice, or not at all.
     FileServed {
         /// The file.
         file: FileId,

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, header};
 use listener::range::{self, Representation, Selection};
 use runtime::Timestamp;
-use runtime::facade::{BucketContent, ByToken, ContentRequest, StorageFacade};
+use runtime::facade::{BucketContent, ByToken, ContentRequest, SENT_UNASKED, StorageFacade};
 use runtime::storage::{ContentUse, StorageError, TokenRefusal, inline_type};
 
 use super::presented::{secret, token_use};
@@ -23,8 +23,6 @@ use crate::rest::download::streamed;
 const KEPT_SECONDS: u64 = 45 * 24 * 60 * 60;
 /// What a use of a token has paid for is not had a second time from a cache.
 const NOT_KEPT: HeaderValue = HeaderValue::from_static("private, no-store");
-/// Bytes that are sent by a token before the node is asked again whether it still gives them: as many as a node sends to another one at once.
-const SENT_UNASKED: usize = 256 * 1024;
 /// Contents are no pages of ours: they may not act.
 const VIEW_POLICY: &str = "script-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'self'";
 
@@ -90,10 +88,10 @@ fn while_given(storage: StorageFacade, by: ByToken, body: Body) -> Body {
     let mut unasked = 0;
     let ask = move |bytes: Result<Bytes, axum::Error>| {
         let bytes = bytes?;
-        unasked += bytes.len();
+        unasked += bytes.len() as u64;
         if unasked > SENT_UNASKED {
             storage.check_still_given(&by).map_err(axum::Error::new)?;
-            unasked = bytes.len();
+            unasked = bytes.len() as u64;
         }
         Ok::<_, axum::Error>(bytes)
     };

@@ -20,7 +20,9 @@ use crate::rest::qr_code;
 use crate::validation::{Object, ValueRule};
 
 /// What would restrict a token, and this node cannot hold. A token without the restriction that was asked for would be worse than none.
-const UNKNOWN_RESTRICTIONS: [&str; 5] = ["forIdentity", "passwordProtection", "transports", "receipts", "strictUses"];
+const UNKNOWN_RESTRICTIONS: [&str; 4] = ["forIdentity", "passwordProtection", "transports", "receipts"];
+/// Whether a use is to count as soon as it is begun. No use of these tokens does.
+const STRICT_USES: &str = "strictUses";
 /// By which protocol a proxy was asked.
 const FORWARDED_PROTOCOL: &str = "x-forwarded-proto";
 /// The node serves the content itself.
@@ -250,7 +252,9 @@ fn shown_list(call: &Call<()>, found: FoundFileTokens) -> TokenList {
 
 /// The members that a body has; null returns to the default.
 fn change(arguments: &mut Arguments) -> Result<FileTokenChange, Problem> {
-    if let Some(name) = UNKNOWN_RESTRICTIONS.into_iter().find(|name| arguments.has(name)) {
+    let unknown = UNKNOWN_RESTRICTIONS.into_iter().find(|name| arguments.has(name));
+    let is_strict = arguments.flag(STRICT_USES)? == Some(true);
+    if let Some(name) = unknown.or(is_strict.then_some(STRICT_USES)) {
         return Err(invalid(name, "This node cannot restrict a file token in this way"));
     }
     if arguments.text("delivery")?.is_some_and(|delivery| delivery != DELIVERY) {

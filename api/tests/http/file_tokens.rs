@@ -175,6 +175,7 @@ async fn an_expiry_is_a_date_in_the_future_or_none_at_all() {
         (json!({"passwordProtection": {}}), "passwordProtection"),
         (json!({"transports": ["direct"]}), "transports"),
         (json!({"maxDownloads": 2, "strictUses": true}), "strictUses"),
+        (json!({"strictUses": "sometimes"}), "strictUses"),
         (json!({"receipts": "signed"}), "receipts"),
         (json!({"delivery": "e2e"}), "delivery"),
     ] {
@@ -196,7 +197,7 @@ async fn an_expiry_is_a_date_in_the_future_or_none_at_all() {
     assert_eq!((&renamed["expire"], &renamed["label"]), (&token["expire"], &json!("b")));
     assert_ne!(renamed["$updatedAt"], token["$updatedAt"]);
     // So it does beside members that mean nothing here, mistyped ones for instance.
-    let nothing = json!({"lable": "x", "forIdentity": null, "receipts": null, "delivery": "node"});
+    let nothing = json!({"lable": "x", "forIdentity": null, "receipts": null, "strictUses": false, "delivery": "node"});
     assert_eq!(change(nothing).await, renamed);
     assert_eq!(change(json!({"expire": null, "label": "c"})).await["expire"], "");
     change(json!({"expire": "2130-01-31", "maxDownloads": 5, "allow": ["view"], "notify": "each"})).await;

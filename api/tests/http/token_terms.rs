@@ -114,6 +114,15 @@ async fn a_token_gets_settings_in_all_faces_and_shows_them_where_they_were_given
         let listed = listed.as_array().unwrap().iter().find(|listed| listed["id"] == token["id"]).unwrap();
         assert_eq!((&listed["strictUses"], &listed["maxDownloads"]), (&json!(true), &json!(2)));
         if face == "/api/enlace/v1" {
+            let list = send(&router, get(TOKENS)).await.json()["result"]["tokens"].take();
+            let strict: Vec<_> =
+                list.as_array().unwrap().iter().filter(|listed| listed["strictUses"] == true).collect();
+            assert!(strict.iter().any(|listed| listed["id"] == token["id"]), "{list}");
+            assert!(strict.iter().all(|listed| listed["maxDownloads"] == 2), "{list}");
+            let ephemeral = json!({ "content": {}, "expiresAt": FIRST, "ephemeral": true, "notify": "each" });
+            let refused = call(&router, Method::POST, &format!("{face}/Tokens/Own"), Some(&ephemeral)).await;
+            assert_eq!(refused.code(), "error.runtime.validation.invalidPropertyValue");
+            assert!(refused.json()["error"]["message"].as_str().unwrap().contains("leave out 'notify'"));
             let terms = send(&router, get(&format!("{face}/Tokens/{}/Terms", token["id"].as_str().unwrap()))).await;
             assert_eq!(
                 (&terms.json()["result"]["strictUses"], &terms.json()["result"]["maxUses"]),

@@ -31,7 +31,7 @@ pub(crate) use self::locks::{KeyGuard, KeyedLocks};
 #[cfg(test)]
 pub(crate) use self::stand_ins::TELL_INTERVAL;
 pub(crate) use self::token_accesses::{TokenAccess, TokenAccesses};
-pub(crate) use self::transfers::{Receiver, Transfer};
+pub(crate) use self::transfers::Transfer;
 use self::verified_chunks::VerifiedChunks;
 use crate::clock::Clock;
 use crate::code::ErrorCode;

@@ -9,8 +9,13 @@ use std::sync::{Mutex, PoisonError};
 
 use transport::wire::{ClaimId, FileId, TokenId};
 
-/// Transfers that are remembered. For one more, the one that went on least lately is forgotten: its end may not be told.
+/// Transfers that are remembered. For one more, one is forgotten, as if nothing of it was sent: its end may not be told, and one whose end was told is told
+/// again if all is sent again. Of those of the same reader it is the one that went on least lately, so that nobody has those of others forgotten by
+/// asking often; of a reader who has none it is that of all.
 pub(crate) const MAX_TRANSFERS: usize = 1024;
+
+/// Transfers of one reader among them.
+const MAX_OF_READER: usize = 64;
 
 /// Separate pieces that are remembered of a transfer. For one more, the shortest of the others is forgotten, as if it was not sent.
 const MAX_PIECES: usize = 64;
@@ -21,16 +26,10 @@ pub(crate) struct Transfer {
     pub(crate) file: FileId,
     /// The token by which it is asked for, if it is not asked for by its own id.
     pub(crate) token: Option<TokenId>,
-    pub(crate) receiver: Receiver,
-}
-
-/// Whose requests belong together.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Receiver {
-    /// Those of one use of a token.
-    Claim(ClaimId),
-    /// Those of an identity, or of a peer without one, that do not say to which use they belong.
-    Caller(String),
+    /// Who asks: an identity, or a peer without one.
+    pub(crate) reader: String,
+    /// The use of the token to which the requests say that they belong, if they do. Of a token without a limit, nobody checks that.
+    pub(crate) claim: Option<ClaimId>,
 }
 
 /// The transfers that are known.
@@ -69,9 +68,9 @@ impl Transfers {
         if sent.is_told || !sent.pieces.have(content) {
             return false;
         }
-        match transfer.receiver {
-            Receiver::Claim(_) => sent.is_told = true,
-            Receiver::Caller(_) => drop(known.transfers.remove(transfer)),
+        match transfer.claim {
+            Some(_) => sent.is_told = true,
+            None => drop(known.transfers.remove(transfer)),
         }
         true
     }
@@ -80,14 +79,24 @@ impl Transfers {
 impl Known {
     fn of(&mut self, transfer: &Transfer) -> &mut Sent {
         self.calls += 1;
-        if self.transfers.len() >= MAX_TRANSFERS && !self.transfers.contains_key(transfer) {
-            let oldest = self.transfers.iter().min_by_key(|(_, sent)| sent.last).map(|(transfer, _)| transfer.clone());
-            oldest.and_then(|oldest| self.transfers.remove(&oldest));
+        if !self.transfers.contains_key(transfer) {
+            self.make_room(&transfer.reader);
         }
         let new = || Sent { pieces: Pieces::default(), is_told: false, last: 0 };
         let sent = self.transfers.entry(transfer.clone()).or_insert_with(new);
         sent.last = self.calls;
         sent
+    }
+
+    /// Has one more transfer of a reader stay within the bounds.
+    fn make_room(&mut self, reader: &str) {
+        let of_reader = self.transfers.keys().filter(|known| known.reader == reader).count();
+        if of_reader < MAX_OF_READER && self.transfers.len() < MAX_TRANSFERS {
+            return;
+        }
+        let may_go = self.transfers.iter().filter(|(known, _)| of_reader == 0 || known.reader == reader);
+        let oldest = may_go.min_by_key(|(_, sent)| sent.last).map(|(transfer, _)| transfer.clone());
+        oldest.and_then(|oldest| self.transfers.remove(&oldest));
     }
 }
 
@@ -121,12 +130,13 @@ mod tests {
     /// A blob has something before its content and behind it.
     const CONTENT: Range<u64> = 10..100;
 
-    fn transfer(receiver: Receiver) -> Transfer {
-        Transfer { file: "FILabcdefghijklmno12".parse().unwrap(), token: None, receiver }
+    fn transfer(reader: impl ToString, claim: Option<usize>) -> Transfer {
+        let claim = claim.map(|number| format!("CLM{number:017}").parse().unwrap());
+        Transfer { file: "FILabcdefghijklmno12".parse().unwrap(), token: None, reader: reader.to_string(), claim }
     }
 
     fn by_claim(number: usize) -> Transfer {
-        transfer(Receiver::Claim(format!("CLM{number:017}").parse().unwrap()))
+        transfer("a", Some(number))
     }
 
     #[test]
@@ -137,6 +147,7 @@ mod tests {
         assert!(sent(35..40));
         assert!(!sent(0..200), "once");
         assert!(!transfers.were_sent(&by_claim(2), &CONTENT, &(10..99)), "another use");
+        assert!(!transfers.were_sent(&transfer("b", Some(2)), &CONTENT, &(99..100)), "another reader");
     }
 
     #[test]
@@ -147,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_receiver_without_a_claim_is_told_of_each_time() {
-        let (transfers, receiver) = (Transfers::default(), transfer(Receiver::Caller("a".to_owned())));
+        let (transfers, receiver) = (Transfers::default(), transfer("a", None));
         for _ in 0..2 {
             assert!(!transfers.were_sent(&receiver, &CONTENT, &(0..50)));
             assert!(transfers.were_sent(&receiver, &CONTENT, &(50..100)));
@@ -155,19 +166,54 @@ mod tests {
         assert!(transfers.0.lock().unwrap().transfers.is_empty());
     }
 
+    /// Sends these bytes, and returns whether all were sent.
+    fn sent(transfers: &Transfers, transfer: &Transfer, bytes: Range<u64>) -> bool {
+        transfers.were_sent(transfer, &CONTENT, &bytes)
+    }
+
+    fn count(transfers: &Transfers) -> usize {
+        transfers.0.lock().unwrap().transfers.len()
+    }
+
     #[test]
-    fn beyond_the_bound_the_transfer_is_forgotten_that_went_on_least_lately() {
-        let transfers = Transfers::default();
-        let sent = |number, bytes| transfers.were_sent(&by_claim(number), &CONTENT, &bytes);
-        for number in 0..MAX_TRANSFERS {
-            assert!(!sent(number, 10..50));
+    fn beyond_its_bound_a_reader_has_its_own_transfer_forgotten_that_went_on_least_lately() {
+        let (transfers, other) = (Transfers::default(), transfer("b", None));
+        assert!(!sent(&transfers, &other, 10..50));
+        for number in 0..MAX_OF_READER {
+            assert!(!sent(&transfers, &by_claim(number), 10..50));
         }
         // The first one goes on, so it is not the first to go.
-        assert!(!sent(0, 50..60));
-        assert!(!sent(MAX_TRANSFERS, 10..50));
-        assert_eq!(transfers.0.lock().unwrap().transfers.len(), MAX_TRANSFERS);
-        assert!(sent(0, 60..100) && sent(2, 50..100) && sent(MAX_TRANSFERS, 50..100));
-        assert!(!sent(1, 50..100), "it was forgotten");
+        assert!(!sent(&transfers, &by_claim(0), 50..60));
+        assert_eq!(count(&transfers), MAX_OF_READER + 1);
+        assert!(!sent(&transfers, &by_claim(MAX_OF_READER), 10..50));
+        assert_eq!(count(&transfers), MAX_OF_READER + 1);
+        for (number, rest) in [(0, 60..100), (2, 50..100), (MAX_OF_READER, 50..100)] {
+            assert!(sent(&transfers, &by_claim(number), rest));
+        }
+        // However many claims somebody invents.
+        for number in MAX_OF_READER..3 * MAX_TRANSFERS {
+            sent(&transfers, &by_claim(number), 10..50);
+        }
+        assert!(sent(&transfers, &other, 50..100));
+        assert!(!sent(&transfers, &by_claim(1), 50..100), "it was forgotten");
+        assert!(sent(&transfers, &by_claim(0), 10..100), "that it was told was forgotten, too");
+    }
+
+    #[test]
+    fn beyond_the_bound_one_of_the_same_reader_is_forgotten_or_the_one_of_all_that_went_on_least_lately() {
+        let (transfers, of) = (Transfers::default(), |reader: usize| transfer(reader, None));
+        for reader in 0..MAX_TRANSFERS {
+            assert!(!sent(&transfers, &of(reader), 10..50));
+        }
+        assert!(!sent(&transfers, &of(0), 50..60));
+        assert_eq!(count(&transfers), MAX_TRANSFERS);
+        assert!(!sent(&transfers, &of(MAX_TRANSFERS), 10..50));
+        assert!(!sent(&transfers, &transfer(3, Some(1)), 10..50));
+        assert_eq!(count(&transfers), MAX_TRANSFERS);
+        assert!(!sent(&transfers, &of(3), 50..100), "its place was taken by the other one of the same reader");
+        assert!(!sent(&transfers, &of(1), 50..100), "it went on least lately");
+        assert!(sent(&transfers, &of(0), 60..100) && sent(&transfers, &of(MAX_TRANSFERS), 50..100));
+        assert!(sent(&transfers, &of(4), 50..100));
     }
 
     #[test]

@@ -67,6 +67,9 @@ pub struct ListedToken {
     /// How often it can be used; absent if that has no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_downloads: Option<u32>,
+    /// Whether a use counts as soon as it is begun; false if absent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict_uses: bool,
     /// How often it was used, as far as this node knows.
     pub downloads: u64,
     /// How many uses are left; absent if that has no limit.

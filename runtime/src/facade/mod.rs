@@ -38,7 +38,7 @@ pub use list::List;
 pub use peers::PeersFacade;
 pub use storage::{BucketContent, ContentRequest, DELETION_WAIT, FileChange, StorageFacade};
 pub use storage_previews::WantedPreview;
-pub use storage_tokens::{ByToken, FindFileTokens, FoundFileTokens, TokenUse};
+pub use storage_tokens::{ByToken, FindFileTokens, FoundFileTokens, SENT_UNASKED, TokenUse};
 pub use tokens::{CreateOwnToken, LoadPeerToken, TokensFacade};
 pub use tokens_list::FindTokens;
 pub use tokens_terms::UpdateToken;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use tracing::{info, instrument};
 use transport::crypto::random;
+use transport::peer::PIECE_LENGTH;
 use transport::wire::Timestamp;
 
 use super::storage::{BucketContent, StorageFacade};
@@ -19,6 +20,10 @@ use crate::storage::{
     StorageError, StorageId, StorageResult, TokenClaim, TokenClaimId, TokenRefusal, records,
 };
 use crate::store::{Batch, StoreError, View};
+
+/// Bytes that may be sent by a token before it is asked again whether they are [still given](StorageFacade::check_still_given): as many as a node sends to
+/// another one without asking.
+pub const SENT_UNASKED: u64 = PIECE_LENGTH;
 
 /// Tokens that are deleted in one commit.
 const DELETED_AT_ONCE: usize = 256;
@@ -329,7 +334,8 @@ impl StorageFacade {
     }
 
     /// Whether somebody who has begun to get a content by a token gets more of it: not if the token was revoked, deleted or given another secret since.
-    /// One whose time is over meanwhile still gives it. To be asked again and again while a content is sent: it costs one read of the store.
+    /// One whose time is over meanwhile still gives it. To be asked while a content is sent, each time before more than [`SENT_UNASKED`] bytes leave: it costs
+    /// one read of the store.
     ///
     /// # Errors
     /// [`StorageError::Token`] if not. Then no more must be sent.

@@ -15,7 +15,7 @@ use super::elsewhere::is_limited_elsewhere;
 use super::ledger::Granted;
 use super::{ledger, record};
 use crate::Error;
-use crate::core::{Core, Receiver, Transfer};
+use crate::core::{Core, Transfer};
 use crate::event::Event;
 use crate::file::{self, Bodies, Ciphertext, Elsewhere, FileRecord, Unopened};
 use crate::logging::short;
@@ -75,11 +75,7 @@ impl Holder for NodeHolder {
             FileTarget::Token(token) => Some(token.clone()),
             FileTarget::File(_) => None,
         };
-        let receiver = match caller.claim() {
-            Some(claim) => Receiver::Claim(claim.clone()),
-            None => Receiver::Caller(reader(&caller)),
-        };
-        let transfer = Transfer { file: id.clone(), token, receiver };
+        let transfer = Transfer { file: id.clone(), token, reader: reader(&caller), claim: caller.claim().cloned() };
         let (by, via, size) = (caller.address().cloned(), caller.via(), record.filesize);
         let content = ServedContent { core, ciphertext, transfer, by, via, size, read: 0..0 };
         Ok(HeldContent { file: id, format, length, content })
@@ -195,9 +191,10 @@ impl Content for ServedContent {
         Ok(bytes)
     }
 
-    fn was_sent(&mut self) {
+    fn was_sent(&mut self, length: u64) {
         let Self { core, ciphertext, transfer, by, size, read, .. } = self;
-        if core.held.transfers.were_sent(transfer, &ciphertext.content(), read) {
+        let sent = read.start..read.end.min(read.start.saturating_add(length));
+        if core.held.transfers.were_sent(transfer, &ciphertext.content(), &sent) {
             let Transfer { file, token, .. } = transfer.clone();
             core.events.publish(Event::FileServed { file, token, by: by.clone(), bytes: *size });
         }

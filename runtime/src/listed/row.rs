@@ -56,6 +56,8 @@ pub(crate) struct Row {
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) max_downloads: Option<u32>,
+    /// Whether a use counts as soon as it is begun.
+    pub(crate) is_strict: bool,
     /// Uses that count for ever.
     pub(crate) committed: u64,
     /// Uses that are open.
@@ -149,6 +151,7 @@ impl Row {
             expires_at: self.expires_at,
             not_before: self.not_before,
             max_downloads: self.max_downloads,
+            strict_uses: self.is_strict,
             downloads: self.downloads(),
             remaining: self.remaining(),
             accessed_at: self.accessed_at,
@@ -174,6 +177,7 @@ pub(crate) enum Attribute {
     ExpiresAt,
     NotBefore,
     MaxDownloads,
+    StrictUses,
     Downloads,
     Remaining,
     AccessedAt,
@@ -208,6 +212,7 @@ pub(crate) fn schema() -> &'static Schema<Attribute> {
             QueryAttribute::new(A::ExpiresAt, "expiresAt", Kind::Time).nullable(),
             QueryAttribute::new(A::NotBefore, "notBefore", Kind::Time).nullable(),
             QueryAttribute::new(A::MaxDownloads, "maxDownloads", Kind::Integer).nullable(),
+            QueryAttribute::new(A::StrictUses, "strictUses", Kind::Boolean),
             QueryAttribute::new(A::Downloads, "downloads", Kind::Integer),
             QueryAttribute::new(A::Remaining, "remaining", Kind::Integer).nullable(),
             QueryAttribute::new(A::AccessedAt, "accessedAt", Kind::Time).nullable(),
@@ -296,6 +301,7 @@ impl<R: Borrow<Row>> Record for Seen<R> {
             Attribute::AccessedAt => time(row.accessed_at?),
             Attribute::ForIdentity => Value::text(row.for_identity.as_ref()?.as_str()),
             Attribute::HasPassword => Value::Boolean(row.has_password),
+            Attribute::StrictUses => Value::Boolean(row.is_strict),
             Attribute::RevokedAt => time(row.revoked_at?),
             Attribute::Sequence => integer(row.number()?),
             Attribute::ResourceType => Value::text(FileToken::RESOURCE_TYPE),
@@ -381,6 +387,7 @@ mod tests {
             expires_at: time,
             not_before: time,
             max_downloads: Some(1),
+            is_strict: true,
             accessed_at: time,
             for_identity: Some(format!("did:e:localhost:dids:{}", "a".repeat(22)).parse().unwrap()),
             revoked_at: time,

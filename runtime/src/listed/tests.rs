@@ -23,6 +23,7 @@ pub(super) fn row(number: u64) -> Row {
         expires_at: None,
         not_before: None,
         max_downloads: None,
+        is_strict: false,
         committed: 0,
         leased: 0,
         uncounted: 0,

@@ -140,8 +140,10 @@ pub(crate) async fn answer<C: Content>(
                 if bytes.len() as u64 != length {
                     return Err(PeerError::Refused(Refusal::Unavailable));
                 }
-                let sent = hand_over(&mut stream, &bytes, deadline).await;
-                sent.map(|()| content.was_sent())
+                let (taken, sent) = hand_over(&mut stream, &bytes, deadline).await;
+                // The other side goes on at the byte where it was cut.
+                content.was_sent(taken);
+                sent
             }
         };
         piece?;
@@ -241,13 +243,25 @@ async fn read(stream: &mut impl Link, fetch: &mut Fetch, buffers: &mut ReadBuffe
 
 /// Writes a message and has it leave.
 pub(crate) async fn write(stream: &mut impl Link, bytes: &[u8], deadline: Instant) -> Result<(), PeerError> {
-    hand_over(stream, bytes, deadline).await?;
+    in_time(deadline, stream.write_all(bytes)).await?;
     in_time(deadline, stream.flush()).await
 }
 
-/// Writes bytes of a content. The next ones follow, so nobody waits until these have left.
-async fn hand_over(stream: &mut impl Link, bytes: &[u8], deadline: Instant) -> Result<(), PeerError> {
-    in_time(deadline, stream.write_all(bytes)).await
+/// Writes bytes of a content. The next ones follow, so nobody waits until these have left. Returns how many of them the stream took, also if it
+/// did not take all.
+async fn hand_over(stream: &mut impl Link, bytes: &[u8], deadline: Instant) -> (u64, Result<(), PeerError>) {
+    let mut rest = bytes;
+    let written = in_time(deadline, async {
+        while !rest.is_empty() {
+            match stream.write(rest).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                taken => rest = &rest[taken..],
+            }
+        }
+        Ok(())
+    });
+    let written = written.await;
+    ((bytes.len() - rest.len()) as u64, written)
 }
 
 async fn in_time(deadline: Instant, done: impl Future<Output = io::Result<()>>) -> Result<(), PeerError> {

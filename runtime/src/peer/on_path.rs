@@ -40,8 +40,8 @@ impl<C: Content, V: Fn() -> Via + Send> Content for OnPath<C, V> {
         if (self.via)() == self.granted { Ok(bytes) } else { Err(Refusal::Unavailable) }
     }
 
-    fn was_sent(&mut self) {
-        self.content.was_sent();
+    fn was_sent(&mut self, length: u64) {
+        self.content.was_sent(length);
     }
 }
 

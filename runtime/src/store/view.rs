@@ -16,7 +16,7 @@ const PAGE: usize = 256;
 pub(crate) struct Work {
     /// Values that were asked for.
     pub(crate) asked: usize,
-    /// Values that were there, and were opened.
+    /// Values that were opened: those that were there, and those in the place of others.
     pub(crate) opened: usize,
 }
 
@@ -29,6 +29,12 @@ thread_local! {
 #[cfg(test)]
 pub(crate) fn work() -> Work {
     WORK.take()
+}
+
+/// A value was opened that was not read.
+#[cfg(test)]
+pub(super) fn note_opened() {
+    WORK.with_borrow_mut(|work| work.opened += 1);
 }
 
 /// The store as it is on disk, or as the batches before the next one leave it.

@@ -43,11 +43,15 @@ pub(crate) struct Replaced {
     pub(crate) used: u32,
 }
 
-/// Refuses terms that nobody could enforce, a limit or a beginning if the backbone does not, and to tell of uses if the backbone does not tell of them.
+/// Refuses terms that nobody could enforce, a limit or a beginning if the backbone does not, and to tell of uses if the backbone does not tell of them or
+/// nobody asks.
 ///
 /// # Errors
 /// [`Error::InvalidPropertyValue`], [`Error::NotSupported`], and the backbone's errors.
-async fn check_terms(core: &Core, terms: &NewTerms) -> Result<()> {
+async fn check_terms(core: &Core, terms: &NewTerms, is_ephemeral: bool) -> Result<()> {
+    if is_ephemeral {
+        terms.check_ephemeral()?;
+    }
     // A backbone on which nothing depends is not asked.
     let services = match terms.depend_on_backbone() {
         true => core.account.token_services().await?,
@@ -71,10 +75,10 @@ impl NewToken {
     ///
     /// # Errors
     /// Before anything is made [`Error::InvalidPropertyValue`] for a beginning that is not before the expiry and for terms that nobody
-    /// could enforce, and [`Error::NotSupported`] for those that the backbone does not; the backbone's errors, and those of the store.
+    /// could enforce or tell, and [`Error::NotSupported`] for those that the backbone does not; the backbone's errors, and those of the store.
     pub(crate) async fn create(self, core: &Core) -> Result<dto::Token> {
         check_beginning(self.terms.not_before, self.expires_at)?;
-        check_terms(core, &self.terms).await?;
+        check_terms(core, &self.terms, self.ephemeral).await?;
         let secret_key = SecretKey::generate();
         let password = self.password.map(NewPassword::protect);
         let (transports, content) = (self.terms.paths(), JsonText::from(self.content.value()));

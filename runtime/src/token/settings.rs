@@ -38,7 +38,7 @@ pub struct NewTerms {
     /// With [`max_downloads`](Self::max_downloads): whether a use counts as soon as it is begun, so that it is never given back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict_uses: bool,
-    /// Of which uses this identity is told, on this device; of none if absent.
+    /// Of which uses this identity is told, on this device; of none if absent. For tokens of a backbone that are stored here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
     /// By which paths others may load it; by all if absent. This node enforces those between peers.
@@ -58,7 +58,12 @@ impl NewTerms {
     /// Whether it depends on the backbone what becomes of them.
     #[must_use]
     pub fn depend_on_backbone(&self) -> bool {
-        self.are_enforced() || self.notify.is_some_and(|notify| !notify.is_none())
+        self.are_enforced() || self.are_told()
+    }
+
+    /// Whether this identity wants to be told of uses.
+    fn are_told(&self) -> bool {
+        self.notify.is_some_and(|notify| !notify.is_none())
     }
 
     /// Refuses what a backbone that offers this cannot enforce or tell, and what nobody could enforce: for callers that upload a file for the
@@ -99,6 +104,17 @@ impl NewTerms {
         check_stored(self.transports)
     }
 
+    /// Refuses to tell of uses of a token that is not stored: the backbone is asked only about those that are.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPropertyValue`].
+    pub(crate) fn check_ephemeral(&self) -> Result<(), Error> {
+        match self.are_told() {
+            true => Err(Error::InvalidPropertyValue(NOT_ASKED.to_owned())),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses what nobody could enforce of a token that no backbone has, and one that nobody could load.
     ///
     /// # Errors
@@ -116,6 +132,8 @@ const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor
                         use a backbone that has terms of tokens.";
 const NO_NOTICES: &str =
     "The backbone does not tell how a token was used; leave out 'notify', or use a backbone that has terms of tokens.";
+const NOT_ASKED: &str = "'notify' would tell nothing, because nobody asks the backbone how an ephemeral token was used; leave out 'notify', or make the \
+                         token not ephemeral.";
 /// What is said of a backbone that does not tell uses.
 pub(crate) const NOT_TOLD: &str = "The backbone does not tell how a token was used.";
 const NO_PEERS: &str = "'transports' must contain direct or relay, because no backbone has a file that is shared without one; add one of them, \
@@ -571,6 +589,17 @@ mod tests {
                 Some(expected) => assert!(refused.unwrap().contains(expected)),
                 None => assert_eq!(refused, None),
             }
+        }
+    }
+
+    #[test]
+    fn of_uses_of_a_token_that_is_not_stored_nobody_is_told() {
+        for (notify, is_refused) in
+            [(None, false), (Some(Notify::None), false), (Some(Notify::First), true), (Some(Notify::Each), true)]
+        {
+            let refused = NewTerms { notify, ..terms() }.check_ephemeral().err().map(|error| error.to_string());
+            let says_what_to_do = refused.as_ref().is_some_and(|told| told.contains("leave out 'notify', or make"));
+            assert_eq!((refused.is_some(), says_what_to_do), (is_refused, is_refused), "{notify:?}");
         }
     }
 

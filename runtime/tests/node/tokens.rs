@@ -484,6 +484,9 @@ async fn a_counted_token_is_given_out_as_often_as_its_limit_says_and_shows_its_s
     expect(&alice, &token.id, TokenStatus::Exhausted).await;
     alice.tokens().delete_token(&token.id).await.unwrap();
     let ephemeral = CreateOwnToken { ephemeral: true, ..counted(&world, 1) };
+    let refused = alice.tokens().create_own_token(ephemeral.clone()).await.unwrap_err().to_string();
+    assert!(refused.contains("leave out 'notify', or make the token not ephemeral"), "{refused}");
+    let ephemeral = CreateOwnToken { terms: NewTerms { notify: None, ..ephemeral.terms }, ..ephemeral };
     let ephemeral = alice.tokens().create_own_token(ephemeral).await.unwrap();
     assert!(ephemeral.label.is_some() && alice.tokens().token(&ephemeral.id).await.is_err());
     load_token(&bob, &ephemeral.reference, None).await.unwrap();

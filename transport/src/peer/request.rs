@@ -152,8 +152,11 @@ pub trait Content: Send {
     /// Exactly these bytes, which are within the content and at most [`PIECE_LENGTH`](super::PIECE_LENGTH).
     fn read(&mut self, range: Range<u64>) -> impl Future<Output = Result<bytes::Bytes, Refusal>> + Send;
 
-    /// What was read last has been handed to the connection. Whether it has arrived only the other side knows.
-    fn was_sent(&mut self) {}
+    /// The first `length` bytes of what was read last have been handed to the connection: all of them, or fewer if it broke. Whether they have
+    /// arrived only the other side knows.
+    fn was_sent(&mut self, length: u64) {
+        let _ = length;
+    }
 }
 
 /// A file, or the token that shares it.

@@ -30,7 +30,7 @@ impl World {
         while position < bytes.end {
             let end = bytes.end.min(position + PIECE_LENGTH);
             held.content.read(position..end).await.unwrap();
-            held.content.was_sent();
+            held.content.was_sent(end - position);
             position = end;
         }
     }
@@ -101,6 +101,27 @@ async fn what_others_were_sent_does_not_count_nor_what_was_read_and_not_sent() {
         world.send(&target, &strangers[0], None, begun.end..end - 10).await;
         assert_eq!(served(&mut events), []);
         world.send(&target, &strangers[0], None, end - 10..end).await;
+        assert_eq!(served(&mut events), [(file.id, Some(token.id), None, SIZE)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_sent_of_a_piece_counts_when_the_connection_breaks_in_it() {
+    World::run(async |world| {
+        let (file, token) = world.large().await;
+        let stranger = channel_to(None, world.clock.now());
+        let target = FileTarget::Token(token.id.clone());
+        let mut events = world.node.core.events.subscribe();
+        let end = requests()[2].end;
+        let mut held = world.content(target.clone(), &stranger).await.unwrap();
+        held.content.read(0..PIECE_LENGTH).await.unwrap();
+        held.content.was_sent(PIECE_LENGTH / 2);
+        drop(held);
+        // It goes on at the byte where it was cut, and nothing of what it has is asked for again.
+        world.send(&target, &stranger, None, PIECE_LENGTH / 2 + 1..end).await;
+        assert_eq!(served(&mut events), [], "a byte is missing");
+        world.send(&target, &stranger, None, PIECE_LENGTH / 2..PIECE_LENGTH).await;
         assert_eq!(served(&mut events), [(file.id, Some(token.id), None, SIZE)]);
     })
     .await;

@@ -337,7 +337,7 @@ async fn the_owner_leaves_who_reads_no_piece_in_30_seconds_and_keeps_who_just_do
 }
 
 fn content_request(shelf: &Shelf) -> Vec<u8> {
-    FileRequest::Content { target: shelf.token_target(), start: 0, end: None, proof: None }.to_frame()
+    whole(shelf).to_frame()
 }
 
 #[tokio::test(start_paused = true)]
@@ -509,6 +509,71 @@ async fn an_answer_that_contradicts_the_request_ends_it() {
         peer.write_all(&said).await.unwrap();
         assert_eq!(collect(stream, fetch(&shelf, 0, &time), &time).await.1, Err(expected));
     }
+}
+
+/// A content that notes which of its bytes were handed over.
+struct Noting {
+    read: std::ops::Range<u64>,
+    sent: Arc<std::sync::Mutex<Vec<std::ops::Range<u64>>>>,
+}
+
+impl Content for Noting {
+    async fn read(&mut self, range: std::ops::Range<u64>) -> Result<Bytes, Refusal> {
+        let length = range.end - range.start;
+        self.read = range;
+        Ok(vec![0; usize::try_from(length).unwrap()].into())
+    }
+
+    fn was_sent(&mut self, length: u64) {
+        self.sent.lock().unwrap().push(self.read.start..self.read.start + length);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_within_a_piece_has_taken_a_part_of_it() {
+    const HALF: usize = PIECE_LENGTH as usize / 2;
+    let (one, two, time) = (Person::new(1), Person::new(2), time());
+    let length = 2 * PIECE_LENGTH as usize;
+    let ([_, theirs], shelf) = (one.meet(&two).await, Shelf::of(&two, length));
+    let sent = Arc::<std::sync::Mutex<Vec<_>>>::default();
+    // Stops reading within a piece; one drops the stream then, the other one leaves it open until its time is over.
+    for (is_dropped, expected) in [(true, PeerError::Cut), (false, PeerError::TimedOut)] {
+        sent.lock().unwrap().clear();
+        let (mut peer, stream) = duplex(WINDOW);
+        let (served, _) = serve_file(&shelf, &theirs, &whole(&shelf).into(), time.now()).await;
+        let content = Noting { read: 0..0, sent: sent.clone() };
+        let header = content_header(&shelf).len();
+        let take = async {
+            peer.read_exact(&mut vec![0; header + HALF]).await.unwrap();
+            (!is_dropped).then_some(peer)
+        };
+        let (end, _open) = tokio::join!(answer(stream, served, Some(content), &time), take);
+        assert_eq!(end, Err(expected));
+        let sent = sent.lock().unwrap();
+        let [begun] = &sent[..] else { panic!("{sent:?}") };
+        // What fills the window was taken, too.
+        assert_eq!(begun.start, 0);
+        assert!((HALF..=HALF + WINDOW).contains(&usize::try_from(begun.end).unwrap()), "{begun:?}");
+    }
+    // The other side goes on from there.
+    sent.lock().unwrap().clear();
+    let (peer, stream) = duplex(WINDOW);
+    let request = FileRequest::Content { target: shelf.token_target(), start: HALF as u64, end: None, proof: None };
+    let (served, _) = serve_file(&shelf, &theirs, &request.into(), time.now()).await;
+    let content = Noting { read: 0..0, sent: sent.clone() };
+    let (end, (bytes, _)) = tokio::join!(
+        answer(stream, served, Some(content), &time),
+        collect(peer, fetch(&shelf, HALF as u64, &time), &time)
+    );
+    assert_eq!((end, bytes.len()), (Ok(()), length - HALF));
+    let sent = sent.lock().unwrap();
+    assert_eq!(sent.first().map(|piece| piece.start), Some(HALF as u64));
+    assert_eq!(sent.last().map(|piece| piece.end), Some(length as u64));
+    assert!(sent.windows(2).all(|two| two[0].end == two[1].start), "{sent:?}");
+}
+
+fn whole(shelf: &Shelf) -> FileRequest {
+    FileRequest::Content { target: shelf.token_target(), start: 0, end: None, proof: None }
 }
 
 /// A content that fails, or gives other lengths than it was asked for.

@@ -90,11 +90,12 @@ fn longer(delay: Duration) -> Duration {
 
 /// Writes what was noted. What cannot be written stays noted.
 pub(crate) async fn flush(core: &Core) -> Result<(), StoreError> {
-    let pending = core.token_accesses.all();
-    if pending.is_empty() {
+    if core.token_accesses.all().is_empty() {
         return Ok(());
     }
     let write = |view: &View<'_>| {
+        // Not before it is this change's turn: what an earlier one has stored of a token ([`record::carry`]) may be newer than what was noted till then.
+        let pending = core.token_accesses.all();
         let mut batch = Batch::new();
         for (number, access) in &pending {
             match record::at(view, *number) {
@@ -108,10 +109,10 @@ pub(crate) async fn flush(core: &Core) -> Result<(), StoreError> {
                 Err(error) => return Err(error),
             }
         }
-        Ok::<_, StoreError>((batch, ()))
+        Ok::<_, StoreError>((batch, pending))
     };
-    core.store.change(write).await?;
-    core.token_accesses.written(&pending);
+    let written = core.store.change(write).await?;
+    core.token_accesses.written(&written);
     Ok(())
 }
 

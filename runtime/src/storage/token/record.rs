@@ -10,21 +10,26 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::sync::LazyLock;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use transport::access::Uses;
 use transport::wire::Timestamp;
 
 use super::secret::{PresentedToken, TokenKey};
-use super::terms::Terms;
+use super::terms::{Endpoints, Notify, Terms};
 use super::{MAX_TOKENS, MAX_TOKENS_OF_FILE};
 use crate::core::{TokenAccess, TokenAccesses};
 use crate::dto::{FileToken, FileTokenStatus};
 use crate::logging::short;
+use crate::storage::bucket::{BucketRecord, BucketSettings, Compression};
+use crate::storage::permission::Permissions;
 use crate::storage::records::{Edit, FileEntry, bucket_at};
 use crate::storage::{StorageError, StorageId, StorageResult};
-use crate::store::{Batch, StoreError, View, token_values};
+use crate::store::{Batch, StandIn, StoreError, View, token_values};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -79,16 +84,19 @@ pub(crate) fn at(view: &View<'_>, number: u64) -> Result<Option<TokenRecord>> {
 
 /// The token with an id. One whose number cannot be read is unknown: the entry may be what is left of a token that was removed.
 pub(crate) fn find(view: &View<'_>, id: &str) -> Result<Option<TokenRecord>> {
-    let number = match view.value::<u64>(&format!("{TOKEN_ID}{id}")) {
-        Err(error) if error.is_damaged() => {
-            warn!(token = short(&id), %error, "the number of a file token cannot be read; it is answered as unknown");
-            return Ok(None);
-        }
-        number => number?,
-    };
-    let Some(number) = number else { return Ok(None) };
+    let Some(number) = number_of(view, id)? else { return Ok(None) };
     let Some(token) = at(view, number)? else { return Ok(None) };
     Ok(bucket_at(view, token.bucket)?.map(|_| token))
+}
+
+fn number_of(view: &View<'_>, id: &str) -> Result<Option<u64>> {
+    match view.value(&format!("{TOKEN_ID}{id}")) {
+        Err(error) if error.is_damaged() => {
+            warn!(token = short(&id), %error, "the number of a file token cannot be read; it is answered as unknown");
+            Ok(None)
+        }
+        number => number,
+    }
 }
 
 /// What a secret is worth that somebody presents.
@@ -98,40 +106,100 @@ pub(crate) struct Named {
     pub(crate) token: Option<TokenRecord>,
     /// Whether it is the secret of that.
     pub(crate) secret_fits: bool,
-    /// What was counted of that.
+    /// What was counted of that, if it is the secret of one that was not revoked.
     pub(crate) uses: Uses,
 }
 
-/// The token that a secret names. If there is none, another token is read and compared in its place, so that the time that it takes does not tell
-/// whether there is one, as long as the node has any.
+/// The token that a secret names. The values that lead to it are asked for in any case, and in the place of each that is not there the one of
+/// [`Nobodys`] is opened, which is the same for all ids. So the time that it takes tells neither whether there is such a token nor anything of other
+/// tokens. What was counted is read only for the right secret of a token that was not revoked: nobody else is told what follows from it.
 pub(crate) fn presented(view: &View<'_>, presented: &PresentedToken) -> Result<Named> {
     let key = TokenKey::stored(view)?;
-    let id = id_or_next(view, presented.id())?;
-    let is_named = id.as_deref() == Some(presented.id());
-    let read = match id.map_or(Ok(None), |id| with_uses(view, &id)) {
-        Err(_) if !is_named => None,
-        read => read?,
-    };
-    let secret_fits = key.fits(presented, read.as_ref().map_or(0, |(token, _)| token.generation));
-    let named = read.filter(|_| is_named);
-    Ok(named.map_or_else(Named::default, |(token, uses)| Named { token: Some(token), secret_fits, uses }))
-}
-
-fn with_uses(view: &View<'_>, id: &str) -> Result<Option<(TokenRecord, Uses)>> {
-    let Some(token) = find(view, id)? else { return Ok(None) };
-    let uses = uses_of(view, &token)?;
-    Ok(Some((token, uses)))
-}
-
-/// This id if there is a token with it, else the next one of the ids, and behind the last one the first.
-fn id_or_next(view: &View<'_>, id: &str) -> Result<Option<String>> {
-    for from in [id, ""] {
-        if let Some(name) = view.value_names(TOKEN_ID, &format!("{TOKEN_ID}{from}"), 1)?.pop() {
-            return Ok(name.strip_prefix(TOKEN_ID).map(str::to_owned));
-        }
+    let (token, is_there) = led_to(view, presented.id())?;
+    let secret_fits = key.fits(presented, token.generation);
+    if !is_there {
+        return Ok(Named::default());
     }
-    Ok(None)
+    let is_good = secret_fits && token.revoked_at.is_none();
+    let uses = if is_good { uses_of(view, &token)? } else { Uses::default() };
+    Ok(Named { token: Some(token), secret_fits, uses })
 }
+
+/// The token with an id, or the one of [`Nobodys`], and whether there is one: [`find`], but with the same work in either case.
+fn led_to(view: &View<'_>, id: &str) -> Result<(TokenRecord, bool)> {
+    let nobodys = &*NOBODYS;
+    let (number, has_number) = or(number_of(view, id)?, &nobodys.number)?;
+    let (token, has_token) = or(at(view, number)?, &nobodys.token)?;
+    let (_, has_bucket) = or(bucket_at(view, token.bucket)?, &nobodys.bucket)?;
+    Ok((token, has_number && has_token && has_bucket))
+}
+
+/// A value, or the one in its place, and whether it is there.
+fn or<T: DeserializeOwned>(value: Option<T>, stand_in: &StandIn) -> Result<(T, bool)> {
+    match value {
+        Some(value) => Ok((value, true)),
+        None => Ok((stand_in.open()?, false)),
+    }
+}
+
+/// The values that lead to a token, of one that nobody has.
+struct Nobodys {
+    number: StandIn,
+    token: StandIn,
+    bucket: StandIn,
+}
+
+/// With ids as long as those that the node makes, and numbers that nothing has.
+static NOBODYS: LazyLock<Nobodys> = LazyLock::new(|| {
+    let (id, number) = ("0".repeat(20), u64::MAX);
+    let token = TokenRecord {
+        id: id.clone(),
+        number,
+        bucket: number,
+        file: number,
+        bucket_id: id.clone(),
+        file_id: id.clone(),
+        created_at: Timestamp::MIN,
+        updated_at: Timestamp::MIN,
+        terms: Terms {
+            expire: Some(Timestamp::MIN),
+            not_before: None,
+            label: String::new(),
+            max_downloads: NonZeroU32::new(1),
+            allow: Endpoints::ALL,
+            notify: Notify::None,
+        },
+        generation: 0,
+        revoked_at: None,
+        carried: 0,
+    };
+    let settings = BucketSettings {
+        name: id.clone(),
+        file_security: true,
+        enabled: true,
+        maximum_file_size: number,
+        allowed_file_extensions: Vec::new(),
+        compression: Compression::None,
+        encryption: true,
+        antivirus: true,
+        transformations: true,
+    };
+    let bucket = BucketRecord {
+        id: id.clone(),
+        number,
+        created_at: Timestamp::MIN,
+        updated_at: Timestamp::MIN,
+        permissions: Permissions::default(),
+        settings,
+    };
+    let sealed = [
+        StandIn::new(&format!("{TOKEN_ID}{id}"), &number),
+        StandIn::new(&numbered(TOKENS, number), &token),
+        StandIn::new(&numbered(token_values::BUCKET, number), &bucket),
+    ];
+    let [number, token, bucket] = sealed.map(|sealed| sealed.expect("these values can be encoded"));
+    Nobodys { number, token, bucket }
+});
 
 /// What was counted of a token.
 pub(crate) fn uses_of(view: &View<'_>, token: &TokenRecord) -> Result<Uses> {
@@ -305,7 +373,6 @@ fn status(token: &TokenRecord, uses: &Uses, now: Timestamp) -> FileTokenStatus {
 
 #[cfg(test)]
 mod tests {
-    use super::super::terms::{Endpoints, Notify};
     use super::*;
 
     #[test]

@@ -478,25 +478,30 @@ async fn what_earlier_versions_counted_is_read_and_opens_nothing_any_more() {
 }
 
 #[tokio::test]
-async fn a_secret_of_no_token_costs_the_reads_of_a_wrong_one() {
+async fn a_secret_of_no_token_costs_the_reads_of_a_wrong_one_whatever_ids_there_are() {
     let directory = tempfile::tempdir().unwrap();
     Box::pin(Holder::default().scope(Box::pin(async {
         let world = world(directory.path()).await;
-        let mut tokens = Vec::new();
-        for _ in 0..3 {
-            let token = world.counted(2).await;
-            world.load(&token, Counting::Once).await.unwrap();
-            tokens.push(token);
+        // Of the first and the last one uses are counted, of the others none.
+        let mut tokens =
+            [world.counted(2).await, world.counted(2).await, world.counted(2).await, world.counted(2).await];
+        tokens.sort_by_key(|token| token.id.to_string());
+        for token in [&tokens[0], &tokens[3]] {
+            world.load(token, Counting::Once).await.unwrap();
         }
         world.storage.revoke_file_token(tokens[2].id.as_str()).await.unwrap();
+        world.storage.revoke_file_token(tokens[3].id.as_str()).await.unwrap();
         // Nothing is left to be written behind the answers, so only the requests read.
         access::flush(&world.node.core).await.unwrap();
-        let hash = tokens[1].secret.expose().rsplit_once('.').unwrap().1;
-        let unknown = ["0", "m", "zzzzzzzzzzzzzzzzzzzzzzzz"].map(|id| format!("{id}.{hash}"));
-        let wrong = format!("{}.{hash}", tokens[0].id);
-        let revoked = tokens[2].secret.expose().to_owned();
+        let hash =
+            world.token(FileTokenRequest::default()).await.secret.expose().rsplit_once('.').unwrap().1.to_owned();
+        let revoked = tokens[2..].iter().map(|token| token.secret.expose().to_owned());
+        let wrong = tokens.iter().map(|token| format!("{}.{hash}", token.id));
+        // Behind each token, before all of them and behind all.
+        let behind = tokens.iter().map(|token| format!("{}0", token.id));
+        let unknown = behind.chain(["0".to_owned(), "z".repeat(24)]).map(|id| format!("{id}.{hash}"));
         let mut costs = Vec::new();
-        for secret in [wrong, revoked, "none".to_owned()].into_iter().chain(unknown) {
+        for secret in wrong.chain(revoked).chain(unknown).chain(["none".to_owned()]) {
             let _ = work();
             let told = refusal(world.ask(&secret, "f", ContentUse::View, Counting::Once));
             let asked = work();
@@ -504,6 +509,7 @@ async fn a_secret_of_no_token_costs_the_reads_of_a_wrong_one() {
             assert_eq!((told, claimed), (Some(TokenRefusal::Invalid), Some(TokenRefusal::Invalid)), "{secret}");
             costs.push((asked, work()));
         }
+        // The key, the number, the token and its bucket; the request is for a bucket and a file, too.
         assert!(costs[0].0.opened > 4 && costs[0].1.opened > 3, "{costs:?}");
         assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
     })))
