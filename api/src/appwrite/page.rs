@@ -22,8 +22,8 @@ pub(super) fn is_wanted(call: &Call<()>) -> bool {
     accepts_pages(&call.headers)
 }
 
-/// Whether a person is to be told of a failure: one who opened the URL of a token, or pressed the button of its page, and is refused
-/// because of the token, or for asking too often.
+/// Whether a person is to be told of a failure: one who opened the URL of a token in a browser, or pressed the button of its page, and is
+/// refused because of the token, or for asking too often.
 pub(super) fn is_told(problem: &Problem, parts: &Parts) -> bool {
     let statuses = [StatusCode::UNAUTHORIZED, StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS];
     statuses.contains(&problem.status()) && accepts_pages(&parts.headers) && is_of_token(parts)
@@ -33,7 +33,10 @@ pub(super) fn is_told(problem: &Problem, parts: &Parts) -> bool {
 fn is_of_token(parts: &Parts) -> bool {
     let segments = segments(parts.uri.path());
     match segments.as_slice() {
-        [_, tokens, claims] => tokens.eq_ignore_ascii_case("tokens") && claims.eq_ignore_ascii_case("claims"),
+        [_, tokens, claims] => {
+            let is_claim = tokens.eq_ignore_ascii_case("tokens") && claims.eq_ignore_ascii_case("claims");
+            is_claim && is_form(&parts.headers)
+        }
         [_, storage, _, _, _, _, used_as] => {
             let all = [ContentUse::View, ContentUse::Preview, ContentUse::Download];
             let is_content = all.iter().any(|known| used_as.eq_ignore_ascii_case(known.as_str()));
@@ -42,6 +45,13 @@ fn is_of_token(parts: &Parts) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a body is that of the button. Programs that claim uses send JSON, whatever else they accept.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = kind.split(';').next().unwrap_or_default();
+    media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 fn accepts_pages(headers: &HeaderMap) -> bool {

@@ -5,8 +5,7 @@ use runtime::Timestamp;
 use runtime::dto;
 use runtime::facade::{FindFileTokens, FoundFileTokens, StorageFacade};
 use runtime::storage::{
-    ContentUse, Endpoints, FileTokenChange, FileTokenRequest, Notify, PresentedToken, StorageError, TokenClaim,
-    TokenClaimId,
+    ContentUse, Endpoints, FileTokenChange, FileTokenRequest, Notify, PresentedToken, TokenClaim, TokenClaimId,
 };
 
 use super::arguments::{Arguments, invalid};
@@ -181,12 +180,10 @@ pub(super) async fn claim(mut call: Call<()>) -> Result<Reply, Problem> {
     let secret = arguments.text("token")?.filter(|text| !text.is_empty());
     let secret = secret.or_else(|| presented::secret(&call).map(str::to_owned)).unwrap_or_default();
     let then = arguments.text("then")?.map(|then| Target::read(&then, &mut arguments)).transpose()?;
-    let claimed = storage(&call).claim_file_token(&PresentedToken::read(&secret)).await;
-    match (claimed, then) {
-        (Ok(claim), None) => Ok(Reply::created(&Claim::from(claim))),
-        (Ok(claim), Some(then)) => then.lead(&call, &claim, &secret),
-        (Err(StorageError::Token(refusal)), Some(_)) => Ok(page::refused(&StorageError::Token(refusal).into())),
-        (Err(error), _) => Err(error.into()),
+    let claim = storage(&call).claim_file_token(&PresentedToken::read(&secret)).await?;
+    match then {
+        None => Ok(Reply::created(&Claim::from(claim))),
+        Some(then) => then.lead(&call, &claim, &secret),
     }
 }
 

@@ -436,16 +436,16 @@ mod tests {
             responses.keys().map(String::as_str).collect::<Vec<_>>().join(" ")
         };
         let view = "/v1/storage/buckets/{bucketId}/files/{fileId}/view";
-        let failures = "400 401 403 404 408 409 412 413 415 416 429 500 503 507";
+        let failures = "400 401 403 404 408 409 412 413 414 415 416 429 431 500 503 507";
         for method in ["get", "head"] {
             assert_eq!(statuses(view, method), format!("200 206 304 {failures}"));
         }
         assert_eq!(paths[view]["head"]["responses"]["200"].get("content"), None);
         let names: Vec<_> = paths[view]["get"]["parameters"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
         assert!(names.contains(&&json!("project")), "{names:?}");
-        assert_eq!(statuses("/v1/tokens/{tokenId}", "get"), "200 400 401 403 404 408 413 415 429 500 503 507");
+        assert_eq!(statuses("/v1/tokens/{tokenId}", "get"), "200 400 401 403 404 408 413 414 415 429 431 500 503 507");
         let own = statuses("/api/enlace/v1/Tokens/{id}", "patch");
-        assert_eq!(own, "200 400 401 403 404 406 408 409 413 415 429 500 503 507");
+        assert_eq!(own, "200 400 401 403 404 406 408 409 413 414 415 429 431 500 503 507");
         assert_eq!(statuses("/api/v2/Files", "get"), "200 default");
         assert!(paths["/api/v2/Files"].get("head").is_none());
     }

@@ -19,7 +19,7 @@ const fn failure(status: &'static str, meaning: &'static str, can: fn(&Operation
     Failure { status, meaning, can }
 }
 
-const FAILURES: [Failure; 15] = [
+const FAILURES: [Failure; 17] = [
     failure("400", "The request, or a value in it, is not valid", everywhere),
     failure("401", "No valid key or token, or none that may do this", everywhere),
     failure("403", "The host, the site or the sender is refused", everywhere),
@@ -29,9 +29,11 @@ const FAILURES: [Failure; 15] = [
     failure("409", "It is there already, or its state does not allow it", can_conflict),
     failure("412", "The file does not have the entity tag that is asked for", is_content),
     failure("413", "The body is too large", everywhere),
+    failure("414", "The path and the query are too long", everywhere),
     failure("415", "The body has an encoding that is not known", everywhere),
     failure("416", "The file does not have these bytes", is_content),
     failure("429", "Too many requests; try again after Retry-After seconds", everywhere),
+    failure("431", "The headers are too large", everywhere),
     failure("500", "The node or its backbone failed", everywhere),
     failure("503", "The node or its backbone cannot do this now; try again after Retry-After seconds", everywhere),
     failure("507", "There is no room", everywhere),

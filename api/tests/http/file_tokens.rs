@@ -423,22 +423,23 @@ async fn a_counted_use_is_paid_for_once_and_looking_is_free() {
 
     // The button claims a use and leads to the content.
     let body = format!("token={}&then=download", secret(&token));
-    let press = || {
-        let request = Request::post("/v1/tokens/claims?project=enlace");
-        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        request.body(Body::from(body.clone())).unwrap()
+    let press_as = |media: &str, body: String| {
+        let request = Request::post("/v1/tokens/claims?project=enlace").header(header::ACCEPT, "text/html,*/*;q=0.8");
+        request.header(header::CONTENT_TYPE, media).body(Body::from(body)).unwrap()
     };
+    let press = || press_as("application/x-www-form-urlencoded; charset=UTF-8", body.clone());
     let led = guest.send(press()).await;
     assert_eq!(led.status, StatusCode::SEE_OTHER);
     let target = header_of(&led, "location");
     assert!(target.starts_with(&format!("{DOWNLOAD}?project=enlace&token=")), "{target}");
     assert_eq!(&guest.get(&target).await.body[..], CONTENT);
     assert_eq!(&guest.get(&target).await.body[..], CONTENT);
-    let over = guest.send(press()).await;
-    assert_eq!(
-        (over.status, header_of(&over, "content-type")),
-        (StatusCode::CONFLICT, "text/html; charset=utf-8".to_owned())
-    );
+    refusal_page(&guest.send(press()).await, 409);
+    // A program reads JSON, even if it accepts everything that a browser does.
+    for body in [json!({"token": secret(&token)}), json!({"token": secret(&token), "then": "download"})] {
+        let over = guest.send(press_as("application/json", body.to_string())).await;
+        assert_eq!(told(&over), refused(409, "token_exhausted"));
+    }
     assert_eq!(told(&guest.claim(&token).await), refused(409, "token_exhausted"));
     assert_eq!(told(&guest.get(&download).await), refused(409, "token_exhausted"));
     // A browser that opens the URL again, or has a wrong one, is told so as a person is.

@@ -104,6 +104,15 @@ async fn a_file_is_shared_without_a_backbone_while_its_request_lasts() {
     assert_eq!(store.usage().await.pinned, 1);
     let listed = send(&router, get("/api/enlace/v1/Files")).await;
     assert_eq!(listed.json()["result"], json!([]));
+    // Only the own face says why such a token is on no list.
+    for (prefix, status, code) in [
+        ("/api/v2", 404, "error.runtime.recordNotFound"),
+        ("/api/core/v1", 404, "error.runtime.recordNotFound"),
+        ("/api/enlace/v1", 400, "error.runtime.notSupported"),
+    ] {
+        let shown = send(&router, get(&format!("{prefix}/Tokens/{}", token["id"].as_str().unwrap()))).await;
+        assert_eq!((shown.status.as_u16(), shown.code().as_str()), (status, code), "{prefix}");
+    }
     // There is no room for a second one, and nothing is left of the attempt.
     let answer = send(&router, form(DIRECT, &parts)).await;
     assert!(message(&answer).contains("enlace.contentStore.maxSize"), "{}", message(&answer));

@@ -6,7 +6,7 @@
 use transport::wire::{Timestamp, TokenId};
 
 use super::token_rows::Stored;
-use super::tokens_terms::check_some;
+use super::tokens_terms::{IS_REVOKED, check_some};
 use super::{StorageFacade, TokensFacade, UpdateToken};
 use crate::dto::{
     self, AnyToken, AnyTokenId, ChangedAnyToken, ChangedFileToken, ListedToken, RotatedToken, TokenPath, TokenTerms,
@@ -53,7 +53,8 @@ impl TokensFacade {
     /// [Changes terms](Self::update_token) of an own token. The secret of one of `/v1` stays the same, and its uses so far count.
     ///
     /// # Errors
-    /// Those of [`update_token`](Self::update_token); [`Error::NotSupported`] for `transports` that limit a token of `/v1`.
+    /// Those of [`update_token`](Self::update_token); [`Error::NotSupported`] for `transports` that limit a token of `/v1`. As of a token of
+    /// the protocol, the terms of a revoked one stay, and its label and notices can be changed.
     pub async fn update_any_token(&self, id: &AnyTokenId, request: UpdateToken) -> Result<ChangedAnyToken> {
         let id = match id {
             AnyTokenId::E2e(id) => return Ok(ChangedAnyToken::E2e(Box::new(self.update_token(id, request).await?))),
@@ -63,7 +64,11 @@ impl TokensFacade {
         if let Some(expires_at) = request.expires_at {
             check_future(expires_at, &*self.core().clock)?;
         }
+        let are_terms = request.changes_terms() || request.allow.is_some();
         let change = file_token_change(request)?;
+        if are_terms && self.row(id)?.revoked_at.is_some() {
+            return Err(Error::NotSupported(IS_REVOKED.to_owned()));
+        }
         let path = if change == FileTokenChange::default() { TokenPath::Unchanged } else { TokenPath::Changed };
         self.storage().update_file_token(id.as_str(), change).await.map_err(of_token)?;
         self.changed_file_token(id, path)
@@ -275,6 +280,10 @@ mod tests {
             let ChangedAnyToken::Node(revoked) = tokens.revoke_any_token(&id).await.unwrap() else { panic!() };
             assert_eq!((revoked.node, revoked.token.revoked_at), (TokenPath::Revoked, Some(clock.now())));
             assert_eq!(status().await, TokenStatus::Revoked);
+            let refused = tokens.update_any_token(&id, UpdateToken::until(Timestamp::NEVER)).await.unwrap_err();
+            assert!(matches!(&refused, Error::NotSupported(why) if why == IS_REVOKED), "{refused}");
+            let labelled = UpdateToken { label: Some(Some("over".parse().unwrap())), ..UpdateToken::default() };
+            tokens.update_any_token(&id, labelled).await.unwrap();
             tokens.delete_any_token(&id).await.unwrap();
             assert!(matches!(tokens.any_token(&id).await, Err(Error::RecordNotFound("Token"))));
             assert!(matches!(tokens.delete_any_token(&id).await, Err(Error::RecordNotFound("Token"))));

@@ -55,6 +55,12 @@ impl UpdateToken {
         Self { expires_at: Some(expires_at), ..Self::default() }
     }
 
+    /// Whether anything else is changed than what only this node keeps: whoever enforces the terms is asked then.
+    #[must_use]
+    pub fn changes_terms(&self) -> bool {
+        self.enforced().is_some()
+    }
+
     /// What the backbone has to be told, if that is anything.
     fn enforced(&self) -> Option<ChangeTokenTerms> {
         let max_uses = self.max_downloads.map(|most| most.map(MaxDownloads::get));
