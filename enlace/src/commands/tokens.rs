@@ -1,6 +1,6 @@
 //! `enlace tokens`: create, load, list, show, edit, rotate, revoke, unlock, delete, prune.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -233,8 +233,11 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
         TokensCommand::Edit(args) => {
             let request = args.change(time::now())?;
             let edit = async |access: &Access| {
+                let is_asked = request.changes_terms();
                 let changed = access.update_token(&args.id, request).await?;
-                Ok((changed, access.token_terms(&args.id).await.ok()))
+                // A change that the backbone was not asked for is done, whether it can be reached or not.
+                let terms = if is_asked { access.token_terms(&args.id).await.ok() } else { None };
+                Ok((changed, terms))
             };
             let (changed, terms) = context.with_access(&args.node, edit).await?;
             let (terms, now) = (terms.as_ref(), time::now());
@@ -373,7 +376,7 @@ async fn prune(access: &Access) -> Result<Vec<String>, Failure> {
     let over = [TokenStatus::Expired, TokenStatus::Revoked].map(|status| json!(status));
     let queries = vec![query("equal", "status", &over).to_string()];
     let request = FindTokens { queries, file: None, is_counted: false };
-    let mut pruned = Vec::new();
+    let (mut pruned, mut gone) = (Vec::new(), HashSet::new());
     loop {
         // What is deleted is not on the next page.
         let page = access.find_tokens(request.clone()).await?.tokens;
@@ -381,8 +384,12 @@ async fn prune(access: &Access) -> Result<Vec<String>, Failure> {
             return Ok(pruned);
         }
         for token in page {
-            access.delete_token(&token.id).await?;
-            pruned.push(token.id);
+            match access.delete_token(&token.id).await {
+                Ok(()) => pruned.push(token.id),
+                // It went meanwhile, so it is not on the next page either.
+                Err(failure) if failure.kind == Kind::NotFound && gone.insert(token.id) => {}
+                Err(failure) => return Err(failure),
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use backbone_mock::fault::{Fault, Faults, Matching};
+use backbone_mock::fault::{Fault, Faults, Gate, Matching};
 use backbone_mock::{Backbone, OAuthClient};
 use serde_json::{Value, json};
 
@@ -119,16 +119,71 @@ fn terms_that_cannot_be_are_refused_before_anything_is_shared() {
     assert!(!sandbox.path("d").exists());
 }
 
+async fn backbone_with(sandbox: &Sandbox, faults: &Faults) -> Backbone {
+    let mut config = backbone_mock::Config::new(sandbox.path("backbone"));
+    config.clients.push(OAuthClient::guest("enlace-guest", "enlace-guest"));
+    config.faults = Some(faults.clone());
+    Backbone::start(config).await.unwrap()
+}
+
+#[test]
+fn a_change_of_a_label_asks_the_backbone_for_nothing() {
+    let sandbox = Sandbox::new();
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let faults = Faults::new();
+    let backbone = threads.block_on(backbone_with(&sandbox, &faults));
+    let content = sandbox.file("a.json", "{}");
+    let enlace = |args: &[&str]| sandbox.run(&[args, &["--data-dir", "d", "--json"]].concat()).json();
+    let create = ["tokens", "create", "--content", &content, "--expires-in", "1d", "--backbone", &backbone.url()];
+    let token = enlace(&create);
+    let id = token["id"].as_str().unwrap();
+    // It hits the first one who asks.
+    let refusal = Fault::RefuseBefore(reqwest::StatusCode::NOT_FOUND);
+    faults.inject(Matching::path(&format!("/{id}/Terms")).times(1), refusal);
+    let edited = enlace(&["tokens", "edit", id, "--label", "for Bob"]);
+    assert_eq!((&edited["token"]["label"], &edited["token"]["status"]), (&json!("for Bob"), &json!("active")));
+    let shown = [(); 2].map(|()| enlace(&["tokens", "show", id]));
+    assert_eq!(shown.each_ref().map(|shown| &shown["status"]), [&json!("active"); 2]);
+    assert_eq!(shown.each_ref().map(|shown| shown["terms"].is_object()), [false, true], "{shown:?}");
+}
+
+#[test]
+fn what_goes_while_tokens_are_pruned_is_done() {
+    let sandbox = Sandbox::new();
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (faults, gate) = (Faults::new(), Gate::new());
+    let backbone = threads.block_on(backbone_with(&sandbox, &faults));
+    let serve = ["serve", "--data-dir", "d", "--listen", "127.0.0.1:0", "--backbone", &backbone.url()];
+    let serving = sandbox.serve(&serve);
+    let content = sandbox.file("a.json", "{}");
+    let enlace = |args: &[&str]| sandbox.run(&[args, &["--data-dir", "d", "--json"]].concat());
+    let tokens = [(); 2].map(|()| {
+        let token = enlace(&["tokens", "create", "--content", &content, "--expires-in", "1d"]).json();
+        let id = token["id"].as_str().unwrap().to_owned();
+        enlace(&["tokens", "revoke", &id]).json();
+        id
+    });
+    let deletions = Matching::path("/Tokens/").method(reqwest::Method::DELETE);
+    faults.inject(deletions.times(1), Fault::HoldBefore(gate.clone()));
+    let pruned = std::thread::scope(|scope| {
+        let pruning = scope.spawn(|| enlace(&["tokens", "prune"]));
+        threads.block_on(gate.wait_for_arrivals(1));
+        tokens.iter().for_each(|id| assert_eq!(enlace(&["tokens", "delete", id]).code, 0));
+        gate.open();
+        pruning.join().unwrap()
+    });
+    assert_eq!(pruned.code, 0, "{pruned:?}");
+    assert_eq!(enlace(&["tokens", "list"]).json(), json!([]));
+    assert_eq!(serving.stop().code, 0);
+}
+
 #[test]
 fn terms_that_the_backbone_of_a_running_process_lacks_are_refused_before_the_upload() {
     let sandbox = Sandbox::new();
     let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let faults = Faults::new();
     faults.inject(Matching::path("/TokenServices"), Fault::RefuseBefore(reqwest::StatusCode::NOT_FOUND));
-    let mut config = backbone_mock::Config::new(sandbox.path("backbone"));
-    config.clients.push(OAuthClient::guest("enlace-guest", "enlace-guest"));
-    config.faults = Some(faults);
-    let backbone = threads.block_on(Backbone::start(config)).unwrap();
+    let backbone = threads.block_on(backbone_with(&sandbox, &faults));
     let serve = ["serve", "--data-dir", "sender", "--listen", "127.0.0.1:0", "--backbone", &backbone.url()];
     let serving = sandbox.serve(&serve);
     let file = sandbox.file("a.txt", "hello");

@@ -40,8 +40,8 @@ fn exercise(sandbox: &Sandbox) {
     assert_eq!(loaded["content"], own["content"]);
 
     assert_eq!(enlace(&["tokens", "unlock", token_id]).json()["unlocked"], token_id);
-    let terms = &enlace(&["tokens", "show", token_id]).json()["terms"];
-    assert_eq!(terms["status"], "active");
+    let shown = enlace(&["tokens", "show", token_id]).json();
+    assert_eq!((&shown["terms"]["status"], &shown["status"]), (&"active".into(), &"active".into()));
     let edited = enlace(&["tokens", "edit", token_id, "--expires-at", "2100-01-01"]).json();
     assert_eq!(
         (&edited["token"]["expiresAt"], &edited["backbone"]),
@@ -91,6 +91,7 @@ fn exercise(sandbox: &Sandbox) {
     enlace(&["tokens", "list", "--query", "isOwn=true", "--limit", "1"]).refused(2, &["--query"]);
     let shown = enlace(&["tokens", "show", brief]).json();
     assert_eq!((&shown["terms"]["status"], &shown["revokedAt"]), (&"revoked".into(), &revoked["token"]["revokedAt"]));
+    assert_eq!(shown["status"], "revoked");
     assert!(shown["revokedAt"].is_string() && shown["terms"]["expiresAt"].as_str() > shown["revokedAt"].as_str());
     let text = sandbox.run(&["tokens", "show", brief, "--data-dir", "d"]).stdout;
     let row = |label: &str| text.lines().find_map(|line| line.strip_prefix(label)).map(str::trim).map(str::to_owned);
@@ -156,6 +157,8 @@ fn exercise_token_of_v1(sandbox: &Sandbox, id: &str) {
     let edited = enlace(&["tokens", "edit", id, "--max-downloads", "3", "--label", "for Bob"]).json();
     assert_eq!((&edited["token"]["remaining"], &edited["token"]["label"]), (&3.into(), &"for Bob".into()));
     assert_eq!((&edited["node"], &edited["backbone"]), (&"changed".into(), &"notOffered".into()));
+    let edited = sandbox.run(&["tokens", "edit", id, "--notify", "first", "--data-dir", "d"]).stdout;
+    assert!(edited.lines().any(|line| line.starts_with("Node") && line.ends_with("changed")), "{edited}");
     let text = sandbox.run(&["tokens", "show", id, "--data-dir", "d"]).stdout;
     for words in ["docs:plan of /v1", "active", "3 of 3", "for Bob", "GET /v1/tokens/"] {
         assert!(text.contains(words), "{words}: {text}");
@@ -171,6 +174,9 @@ fn exercise_token_of_v1(sandbox: &Sandbox, id: &str) {
     let revoked = enlace(&["tokens", "revoke", id]).json();
     assert_eq!((&revoked["token"]["status"], &revoked["node"]), (&"revoked".into(), &"revoked".into()));
     assert!(enlace(&["tokens", "show", id]).json()["revokedAt"].is_string());
+    let text = sandbox.run(&["tokens", "show", id, "--data-dir", "d"]).stdout;
+    assert!(text.contains("Revoked ") && !text.contains("Secret"), "{text}");
+    enlace(&["tokens", "edit", id, "--expires-in", "1h"]).refused(2, &["revoked, which cannot be taken back"]);
     assert_eq!(enlace(&["tokens", "prune"]).json()["deleted"], serde_json::json!([id]));
     enlace(&["tokens", "delete", id]).refused(3, &["not found"]);
     enlace(&["tokens", "delete", of_protocol]).json();
