@@ -239,13 +239,32 @@ async fn ask_by_code(
     context.interrupt.or(asking).await
 }
 
-/// The command of this process with the reference in the place of the code, which is used up. The sender of the code has written the reference.
+/// The command of this process with the reference in the place of the code, which is used up, and without what is for codes only or is secret. The
+/// sender of the code has written the reference.
 fn by_reference(arguments: impl Iterator<Item = OsString>, code: &str, reference: &str) -> String {
     let mut words: Vec<OsString> = arguments.skip(1).collect();
     if let Some(word) = words.iter_mut().rev().find(|word| word.as_os_str() == code) {
         *word = reference.into();
     }
-    words.iter().fold("enlace".to_owned(), |line, word| format!("{line} {}", shell_word(Path::new(word))))
+    let (mut line, mut words) = ("enlace".to_owned(), words.into_iter());
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        match text.split_once('=').map_or(&*text, |(option, _)| option) {
+            "--peer-address" if !text.contains('=') => drop(words.next()),
+            "--peer-address" => {}
+            "--client" => {
+                if !text.contains('=') {
+                    words.next();
+                }
+                line.push_str(" --client ID:SECRET");
+            }
+            _ => {
+                line.push(' ');
+                line.push_str(&shell_word(Path::new(&word)));
+            }
+        }
+    }
+    line
 }
 
 /// Starts the node; at a data directory for the node that shares alone if the backbone does not let the receiver in.
@@ -565,6 +584,21 @@ mod tests {
             command(&words, "http://localhost:1/r/TOK?a=b#c"),
             "enlace receive 'http://localhost:1/r/TOK?a=b#c' --max-size 20G --output 'to there'"
         );
+        let omitted = [
+            "--peer-address",
+            "/ip4/192.0.2.1/tcp/1/p2p/X",
+            "7-amber-violin",
+            "--peer-address=/ip4/192.0.2.1/tcp/2/p2p/X",
+        ];
+        assert_eq!(
+            command(&omitted, "http://localhost:1/r/TOK"),
+            "enlace receive http://localhost:1/r/TOK",
+            "for codes only"
+        );
+        for secret in [&["7-amber-violin", "--client", "me:hidden"][..], &["--client=me:hidden", "7-amber-violin"]] {
+            let command = command(secret, "http://localhost:1/r/TOK");
+            assert!(command.contains(" --client ID:SECRET") && !command.contains("hidden"), "{command}");
+        }
         // The sender writes it.
         let hostile = command(&["--force", "7-amber-violin"], "http://localhost:1/r/TOK?x=';rm -r .;'#c");
         assert_eq!(hostile, r"enlace receive --force 'http://localhost:1/r/TOK?x='\'';rm -r .;'\''#c'");

@@ -275,6 +275,9 @@ pub(crate) async fn run(mut context: Context, args: TokensArgs) -> Result<(), Fa
 async fn create(mut context: Context, args: CreateArgs) -> Result<(), Failure> {
     let content = args.content.as_deref().map(read_content).transpose()?;
     let Terms { request, never } = args.terms.read(time::now())?;
+    if request.ephemeral && args.notify.is_some_and(|notify| notify != Notify::None) {
+        return Err(Failure::usage("nobody asks how an ephemeral token was used").hint("omit --notify or --ephemeral"));
+    }
     let request = CreateTokenForFile { terms: NewTerms { notify: args.notify, ..request.terms }, ..request };
     let own = match (content, request.expires_at.or(never.then_some(Timestamp::NEVER))) {
         (Some(content), Some(expires_at)) => Some(own_token(content, expires_at, request.clone())),

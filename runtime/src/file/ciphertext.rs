@@ -29,6 +29,7 @@ use crate::chunk_buffers::ChunkBuffers;
 use crate::code::ErrorCode;
 use crate::core::Core;
 use crate::delivery::{self, Delivery as _, Incoming, Sources};
+use crate::event::Event;
 use crate::logging::short;
 use crate::{Error, Result};
 
@@ -251,6 +252,11 @@ impl Blob {
             }
             None => {
                 info!(file = short(&self.id), "a file that is shared directly cannot be read");
+                // What cannot be read for a moment only has its source still.
+                let store = &self.core.content_store;
+                if !store.has_source(&self.root) && !store.is_whole(&self.root) {
+                    self.core.events.publish(Event::SharedFileLost(self.id.clone()));
+                }
                 Err(Error::Unknown("the file is gone or has changed since it was shared; share it again".to_owned()))
             }
         }

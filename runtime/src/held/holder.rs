@@ -75,7 +75,8 @@ impl Holder for NodeHolder {
             FileTarget::Token(token) => Some(token.clone()),
             FileTarget::File(_) => None,
         };
-        let transfer = Transfer { file: id.clone(), token, reader: reader(&caller), claim: caller.claim().cloned() };
+        let reader = if caller.claim().is_some() { caller.peer().to_base58() } else { reader(&caller) };
+        let transfer = Transfer { file: id.clone(), token, reader, claim: caller.claim().cloned() };
         let (by, via, size) = (caller.address().cloned(), caller.via(), record.filesize);
         let content = ServedContent { core, ciphertext, transfer, by, via, size, read: 0..0 };
         Ok(HeldContent { file: id, format, length, content })
@@ -119,7 +120,7 @@ impl Found {
 
     /// Whether nobody has the content any more, because the file that is shared directly has changed or is gone.
     fn is_lost(&self, core: &Core) -> bool {
-        let has = |root| core.content_store.first_stored(root, 0..1) == 0;
+        let has = |root| core.content_store.has_source(root) || core.content_store.is_whole(root);
         self.elsewhere == Elsewhere::Nowhere && !self.record.root.as_ref().is_some_and(has)
     }
 
@@ -194,7 +195,7 @@ impl Content for ServedContent {
     fn was_sent(&mut self, length: u64) {
         let Self { core, ciphertext, transfer, by, size, read, .. } = self;
         let sent = read.start..read.end.min(read.start.saturating_add(length));
-        if core.held.transfers.were_sent(transfer, &ciphertext.content(), &sent) {
+        if core.held.transfers.were_sent(transfer, by.as_ref(), &ciphertext.content(), &sent) {
             let Transfer { file, token, .. } = transfer.clone();
             core.events.publish(Event::FileServed { file, token, by: by.clone(), bytes: *size });
         }

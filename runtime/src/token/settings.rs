@@ -133,7 +133,7 @@ const NO_TERMS: &str = "The backbone cannot limit how often a token is used, nor
 const NO_NOTICES: &str =
     "The backbone does not tell how a token was used; leave out 'notify', or use a backbone that has terms of tokens.";
 const NOT_ASKED: &str = "'notify' would tell nothing, because nobody asks the backbone how an ephemeral token was used; leave out 'notify', or make the \
-                         token not ephemeral.";
+                         token not ephemeral; one that is answered as a picture always is.";
 /// What is said of a backbone that does not tell uses.
 pub(crate) const NOT_TOLD: &str = "The backbone does not tell how a token was used.";
 const NO_PEERS: &str = "'transports' must contain direct or relay, because no backbone has a file that is shared without one; add one of them, \
