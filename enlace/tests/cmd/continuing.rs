@@ -259,7 +259,7 @@ fn what_a_code_began_is_continued_by_the_command_that_the_hint_names() {
     let (command, _) = hint.split_once("run `enlace ").unwrap().1.split_once('`').unwrap();
     world.valve.open();
     let words: Vec<&str> = command.split(' ').map(|word| word.trim_matches('\'')).collect();
-    let continued = world.sandbox.run(&[&words[..], &["--json"]].concat()).json();
+    let continued = world.sandbox.run(&words).json();
     assert!(continued["resumed"].as_u64().unwrap() >= 2 * MIB as u64, "{continued}");
     assert!(std::fs::read(world.out().join("large.bin")).unwrap() == content);
 }
