@@ -72,7 +72,7 @@ async fn a_stopped_node_starts_again_at_its_port_and_with_its_peer_id() {
     let taken = PeerConfig { listen: before.listen.clone(), ..peers() };
     let error = world.start(Config { peers: Some(taken), ..world.config("bob") }).await.err().unwrap();
     assert_eq!(error.known_code(), Some(ErrorCode::Config));
-    assert!(std::error::Error::source(&error).unwrap().to_string().contains(&before.listen[0]));
+    assert!(error.to_string().contains(&before.listen[0]), "{error}");
     alice.shutdown().await.unwrap();
 }
 
