@@ -104,19 +104,6 @@ async fn a_download_is_continued_at_the_chunk_where_the_connection_broke() {
         assert!(bytes_of(&alice, &uploaded).await.unwrap() == content);
         world.faults.clear();
     }
-    // Until an attempt brings something, whoever shows the download knows that there is nothing to show.
-    let download = alice.files().download_file(&uploaded.id, None).await.unwrap();
-    world.faults.inject(path.clone(), Fault::DropBefore);
-    let (log, mut reader, mut bytes) = (download.content.path_log(), download.content.into_reader(), Vec::new());
-    assert!(!log.is_waiting());
-    let waiting = async {
-        while !log.is_waiting() {
-            tokio::task::yield_now().await;
-        }
-        world.faults.clear();
-    };
-    let (read, ()) = tokio::join!(reader.read_to_end(&mut bytes), waiting);
-    assert!(read.is_ok() && bytes == content && !log.is_waiting());
     // Each answer ends within the third chunk.
     let fetched = Arc::new(Mutex::new(0));
     let count = fetched.clone();
