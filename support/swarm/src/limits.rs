@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// Memory of a connection over TCP or a relay: each stream buffers up to 256 KiB before the application reads it, and a connection has at most 176 of
 /// them, both directions together, or 112 more than `inbound_streams_per_connection` if that is larger than 64. Those that the application has read
-/// fast so far buffer more: 8 to 32 MiB on all streams of a connection together, the more the longer the handshake took. That of QUIC is bounded by `quic_window` and `quic_memory`.
+/// fast so far buffer more: 8 to 20 MiB on all streams of a connection together, the more the longer the handshake took. That of QUIC is bounded by `quic_window` and `quic_memory`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections in total. Of these an eighth is for those that this side opens, so that strangers cannot cut it off.
