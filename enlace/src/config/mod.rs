@@ -3,6 +3,7 @@
 //! Each source is checked by itself, so that an error can say where the wrong key is. Unknown keys are
 //! refused: a setting that is silently ignored is worse than a start that fails.
 
+mod appwrite;
 mod keys;
 mod peers;
 #[cfg(test)]
@@ -15,7 +16,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-pub(crate) use settings::{ApiKeySettings, AppwriteSettings, Settings, backbone_url};
+pub(crate) use appwrite::AppwriteSettings;
+pub(crate) use settings::{ApiKeySettings, Settings, backbone_url};
 pub(crate) use source::{Layer, Origin};
 
 use crate::failure::Failure;

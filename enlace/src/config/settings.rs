@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api::ApiKeyError;
 use runtime::{ContentStoreConfig, Secret, StorageConfig, StoreKey, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::appwrite::{self, AppwriteSettings, AppwriteTree};
 use super::peers::{self, PeerSettings, PeersTree};
 use super::source::levels;
 use super::{ConfigError, ConfigErrors, Layer, Origin, tree};
@@ -96,25 +96,6 @@ pub(crate) struct ApiKeySettings {
     pub(crate) expires_at: Option<Timestamp>,
     /// What it may do; everything if absent.
     pub(crate) scopes: Option<Vec<String>>,
-}
-
-/// The interface of Appwrite's storage.
-#[derive(Debug, Clone)]
-pub(crate) struct AppwriteSettings {
-    /// The id of the project.
-    pub(crate) project: String,
-    /// Where the generated key is.
-    pub(crate) key_file: Option<PathBuf>,
-    /// How often those without a key may write in a minute, by source and URL; 0 for as often as they like.
-    pub(crate) guest_writes_per_minute: u32,
-    /// Up to how many matches lists count.
-    pub(crate) max_total: u64,
-    /// How long tokens are kept after they have ended.
-    pub(crate) token_retention: Duration,
-    /// How far the time of the last use of a token may be behind.
-    pub(crate) access_granularity: Duration,
-    /// Keys from the configuration, by name. Their scopes are those of Appwrite.
-    pub(crate) keys: Vec<ApiKeySettings>,
 }
 
 /// The tree as it stands in files; [`Settings`] is what is made of it.
@@ -249,26 +230,6 @@ struct HttpApi {
     enabled: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AppwriteTree {
-    enabled: bool,
-    project: String,
-    key_file: Option<PathBuf>,
-    guest_writes_per_minute: u32,
-    max_total: u64,
-    token_retention: u32,
-    accessed_at_granularity: u32,
-    #[serde(default)]
-    keys: BTreeMap<String, AppwriteKey>,
-}
-
-#[derive(Deserialize)]
-struct AppwriteKey {
-    key: Option<String>,
-    scopes: Option<Vec<String>>,
-}
-
 #[derive(Deserialize, Default)]
 struct StoreKeyTree {
     file: Option<PathBuf>,
@@ -323,7 +284,7 @@ impl Settings {
             allowed_hosts: enlace.allowed_hosts,
             allowed_origins: problems.note(origins(enlace.allowed_origins)),
             own_face_enabled: enlace.http_api.enabled,
-            appwrite: appwrite(enlace.appwrite, &mut problems),
+            appwrite: appwrite::read(enlace.appwrite, &mut problems),
             docs_enabled: tree.modules.core_http_api.docs.enabled,
             sync_interval: problems.note(sync_interval(&tree.modules.sync)),
             backbone_listen: problems
@@ -363,7 +324,7 @@ impl Problems<'_> {
     }
 
     /// A key and its source, for messages that come later.
-    fn place(&self, key: &str) -> String {
+    pub(super) fn place(&self, key: &str) -> String {
         self.origin(key).map_or_else(|| key.to_owned(), |origin| format!("{key} {origin}"))
     }
 }
@@ -492,54 +453,6 @@ fn api_keys(single: Option<String>, named: BTreeMap<String, ApiKey>, problems: &
     single.into_iter().chain(named).collect()
 }
 
-fn appwrite(tree: AppwriteTree, problems: &mut Problems) -> Option<AppwriteSettings> {
-    if !tree.enabled {
-        return None;
-    }
-    let AppwriteTree { project, key_file, guest_writes_per_minute, max_total, keys: named, .. } = tree;
-    if project.is_empty() {
-        problems.note::<()>(Err(problem("enlace.appwrite.project", "must not be empty")));
-    }
-    let mut keys = Vec::new();
-    for (name, AppwriteKey { key, scopes }) in named {
-        let place = problems.place(&format!("{APPWRITE_KEYS}.{name}.key"));
-        let missing = || problem(format!("{APPWRITE_KEYS}.{name}"), "its member key is missing");
-        let key = problems.note(key.map(|key| Some(Secret::new(key))).ok_or_else(missing));
-        for fault in appwrite_faults(&name, key.as_ref(), scopes.as_deref()) {
-            problems.note::<()>(Err(fault));
-        }
-        if let Some(key) = key {
-            keys.push(ApiKeySettings { name, place, key, expires_at: None, scopes });
-        }
-    }
-    let hours = |count: u64| Duration::from_secs(count * 60 * 60);
-    Some(AppwriteSettings {
-        project,
-        key_file,
-        guest_writes_per_minute,
-        max_total,
-        token_retention: hours(24 * u64::from(tree.token_retention)),
-        access_granularity: hours(tree.accessed_at_granularity.into()),
-        keys,
-    })
-}
-
-/// What is wrong with a key for `/v1` and its scopes, each with its name.
-fn appwrite_faults(name: &str, key: Option<&Secret>, scopes: Option<&[String]>) -> Vec<Problem> {
-    let weak =
-        key.filter(|key| api::ApiKeys::named(&[api::ApiKey::new(name, (*key).clone())], Timestamp::NEVER).is_err());
-    let weak = weak.map(|_| {
-        let text = format!("the API key is too weak; use {}", ApiKeyError::strong_key());
-        problem(format!("{APPWRITE_KEYS}.{name}.key"), text)
-    });
-    let unknown = api::ApiKey::for_appwrite(name, Secret::new(""), scopes).err();
-    let unknown = unknown.map(|error| problem(format!("{APPWRITE_KEYS}.{name}.scopes"), error.to_string()));
-    weak.into_iter().chain(unknown).collect()
-}
-
-/// Where keys of `/v1` are.
-const APPWRITE_KEYS: &str = "enlace.appwrite.keys";
-
 /// Where API keys with names are.
 const NAMED_KEYS: &str = "infrastructure.httpServer.authentication.apiKey.keys";
 
@@ -551,14 +464,14 @@ fn api_key(name: String, place: String, given: ApiKey) -> Result<ApiKeySettings,
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use runtime::StorageConfig;
     use serde_json::json;
 
     use super::super::Configuration;
     use super::*;
 
-    fn settings(values: Value) -> Result<Settings, ConfigError> {
+    pub(in crate::config) fn settings(values: Value) -> Result<Settings, ConfigError> {
         let merged = Configuration::merge(&[Layer::of(Origin::Option("--x".to_owned()), values)]);
         merged.map(|merged| merged.settings).map_err(|mut errors| errors.0.remove(0))
     }
@@ -684,50 +597,5 @@ mod tests {
                 .to_string()
                 .contains("keys.a given with --x: its member key is missing")
         );
-    }
-
-    #[test]
-    fn keys_of_appwrite_have_a_key_and_maybe_scopes() {
-        let appwrite = |values: Value| settings(json!({"enlace": {"appwrite": values}})).map(|it| it.appwrite);
-        let strong = |letter: &str| format!("This_is_a_test_APIKEY_{letter}_with_30_chars+");
-        let keys = json!({"a": {"key": strong("a"), "scopes": ["files.read"]}, "b": {"key": strong("b")}});
-        let read = appwrite(json!({ "keys": keys }));
-        let read = read.unwrap().unwrap();
-        assert_eq!((read.project.as_str(), read.keys.len()), ("enlace", 2));
-        assert_eq!(read.token_retention, StorageConfig::DEFAULT_TOKEN_RETENTION);
-        assert_eq!(read.max_total, StorageConfig::DEFAULT_MAX_TOTAL);
-        assert_eq!(read.access_granularity, StorageConfig::DEFAULT_ACCESS_GRANULARITY);
-        let as_appwrite = appwrite(json!({"accessedAtGranularity": 24})).unwrap().unwrap();
-        assert_eq!(as_appwrite.access_granularity.as_secs(), 24 * 60 * 60);
-        assert_eq!(read.keys[0].scopes.as_deref(), Some(&["files.read".to_owned()][..]));
-        assert_eq!(read.keys[1].scopes, None);
-        assert_eq!(read.guest_writes_per_minute, 60);
-        let unlimited = appwrite(json!({"guestWritesPerMinute": 0})).unwrap().unwrap();
-        assert_eq!(unlimited.guest_writes_per_minute, 0);
-        let most = json!({"guestWritesPerMinute": u32::MAX, "tokenRetention": u32::MAX, "maxTotal": u64::MAX});
-        let most = appwrite(most).unwrap().unwrap();
-        assert_eq!((most.guest_writes_per_minute, most.max_total), (u32::MAX, u64::MAX));
-        assert_eq!(most.token_retention.as_secs(), u64::from(u32::MAX) * 24 * 60 * 60);
-        assert!(appwrite(json!({"enabled": false})).unwrap().is_none());
-        for (values, words) in [
-            (json!({"keys": {"a": {"scopes": []}}}), "keys.a given with --x: its member key is missing"),
-            (json!({"project": ""}), "must not be empty"),
-        ] {
-            let refused = appwrite(values).unwrap_err().to_string();
-            assert!(refused.contains(words), "{refused}");
-        }
-        let faulty = json!({"a": {"key": "weak", "scopes": ["x", "files.read", "y"]}, "b": {"scopes": ["z"]}});
-        let values = json!({"enlace": {"appwrite": {"keys": faulty}}});
-        let refused = Configuration::merge(&[Layer::of(Origin::Option("--x".to_owned()), values)]).unwrap_err();
-        let told: Vec<String> = refused.0.iter().map(ToString::to_string).collect();
-        for (told, words) in told.iter().zip([
-            "keys.a.key given with --x: the API key is too weak; use at least 30 characters",
-            "keys.a.scopes given with --x: there is no scope 'x' or 'y'; use buckets.read",
-            "keys.b given with --x: its member key is missing",
-            "keys.b.scopes given with --x: there is no scope 'z'",
-        ]) {
-            assert!(told.contains(&format!("enlace.appwrite.{words}")), "{told}");
-        }
-        assert_eq!(told.len(), 4);
     }
 }
