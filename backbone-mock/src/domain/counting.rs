@@ -112,7 +112,6 @@ mod tests {
     use crate::config::{Config, OAuthClient};
     use crate::domain::datawallet::{NewModification, Wallet};
     use crate::domain::devices::DeviceRecord;
-    use crate::domain::identities::{IdentityRecord, Status};
     use crate::domain::token_reads;
     use crate::domain::token_uses::Purpose;
     use crate::domain::tokens::{Asking, NewToken};
@@ -130,20 +129,11 @@ mod tests {
         config
     }
 
-    async fn identity(core: &Core, digit: char, client_id: &str) -> Caller {
-        let address: Address = format!("did:e:localhost:dids:{}", digit.to_string().repeat(22)).parse().unwrap();
-        let identity = IdentityRecord {
-            address: address.clone(),
-            public_key: ByteText(vec![1; 32]),
-            created_at: core.now(),
-            client_id: client_id.to_owned(),
-            identity_version: 1,
-            status: Status::Active,
-            last_used: None,
-        };
+    /// An identity with one device, charged for both.
+    async fn identity(core: &Core, number: u8, client_id: &str) -> Caller {
+        let Caller { address, .. } = identities::registered(core, number, client_id).await;
         let device = DeviceRecord::new(&address, None, PasswordHash::unmatchable(), core.now());
         let mut transaction = core.store.begin();
-        transaction.put(&identities::identity_key(&address), &identity).unwrap();
         devices::insert(&mut transaction, &device).unwrap();
         transaction.charge(Holder::Client(client_id), &identities::cost(), None);
         transaction.charge(Holder::Identity(&address), &devices::cost(), None);
@@ -209,7 +199,7 @@ mod tests {
     async fn records_of_an_earlier_version_are_counted_like_new_ones() {
         let memory = Memory::default();
         let core = Core::on(memory.open(), config()).await.unwrap();
-        let (alice, guest) = (identity(&core, 'a', "owner").await, identity(&core, 'b', "guest").await);
+        let (alice, guest) = (identity(&core, 1, "owner").await, identity(&core, 2, "guest").await);
         let read = token(&core, Some(&alice), 100).await;
         token(&core, Some(&guest), 20_000).await;
         token(&core, None, 0).await;
@@ -249,7 +239,7 @@ mod tests {
     async fn removing_records_reduces_usage_to_the_last_byte() {
         let clock = std::sync::Arc::new(crate::ManualClock::new("2030-01-01T12:00:00Z".parse().unwrap()));
         let core = Core::in_memory(config().with_clock(clock.clone())).await;
-        let (alice, guest) = (identity(&core, 'a', "owner").await, identity(&core, 'b', "guest").await);
+        let (alice, guest) = (identity(&core, 1, "owner").await, identity(&core, 2, "guest").await);
         let before = counts(&core, &[&alice, &guest]).await;
         let read = token(&core, Some(&alice), 100).await;
         token_reads::read(&core, Asking { caller: Some(&guest), source: Source::Loopback }, &read, None, Purpose::Read)
