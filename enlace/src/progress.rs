@@ -1,5 +1,6 @@
 //! Progress on standard error: a bar if a person is watching, JSON lines for scripts, nothing otherwise.
 
+use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -166,15 +167,16 @@ impl ProgressOutput {
 
     /// Does the work, and shows meanwhile when nothing comes because somebody is waited for.
     pub(crate) async fn watching<T>(&self, work: impl Future<Output = T>) -> T {
-        let watch = async {
-            loop {
-                tokio::time::sleep(LOOK_INTERVAL).await;
-                self.show_waiting();
-            }
-        };
         tokio::select! {
             done = work => done,
-            () = watch => unreachable!("it looks until the work is done"),
+            never = self.watch() => match never {},
+        }
+    }
+
+    async fn watch(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            self.show_waiting();
         }
     }
 

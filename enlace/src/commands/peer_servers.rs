@@ -75,9 +75,7 @@ pub(super) async fn wait_for_relay(node: &Node, settings: &Settings) {
         if config.relays.is_empty() && node.backbone.is_none() {
             config = with_servers_of(&node.backbone_url, config, settings).await;
         }
-        while !config.relays.is_empty() && !has_relay(node) {
-            tokio::time::sleep(PAUSE).await;
-        }
+        until(|| config.relays.is_empty() || has_relay(node)).await;
     };
     if tokio::time::timeout(RESERVATION, waiting).await.is_err() {
         tracing::info!("no relay connects others with this node yet");
@@ -89,16 +87,17 @@ pub(super) async fn wait_for_relay(node: &Node, settings: &Settings) {
 pub(super) async fn found_by(node: &Node) -> Option<Connectivity> {
     let connectivity = || node.runtime.peers().connectivity();
     let is_found = || connectivity().is_none_or(|peer| peer.mdns || !peer.rendezvous.is_empty());
-    let waiting = async {
-        while !is_found() {
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
     if node.backbone.is_none() {
         // What is known in the end is what counts.
-        let _ = tokio::time::timeout(RESERVATION, waiting).await;
+        let _ = tokio::time::timeout(RESERVATION, until(is_found)).await;
     }
     connectivity()
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 fn has_relay(node: &Node) -> bool {
