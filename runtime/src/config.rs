@@ -162,6 +162,21 @@ impl Default for PeerLimits {
     }
 }
 
+impl PeerConfig {
+    /// Listens at the loopback interface, at a port that the system chooses, and finds nobody by itself: for several nodes on one machine, in tests
+    /// for example.
+    #[must_use]
+    pub fn on_this_machine() -> Self {
+        Self {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+            mdns: false,
+            relaying: false,
+            loopback_addresses: true,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for PeerConfig {
     /// Listens at all interfaces, at ports that the system chooses, and finds peers in the local network. Nothing is used that
     /// somebody else runs, but what the backbone offers.

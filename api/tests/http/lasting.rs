@@ -136,7 +136,7 @@ async fn told(node: &TestNode, code: &Value) -> Value {
     let peers = node.runtime.peers();
     let id = peers.connectivity().unwrap().id;
     let addresses: Vec<_> = peers.dial_addresses().iter().map(|address| format!("{address}/p2p/{id}")).collect();
-    let config = PeerConfig { mdns: false, relaying: false, loopback_addresses: true, ..PeerConfig::default() };
+    let config = PeerConfig { listen: Vec::new(), ..PeerConfig::on_this_machine() };
     let (reference, _) =
         receive_code_at(config, code.as_str().unwrap(), &addresses, Arc::new(SystemClock)).await.unwrap();
     reference.as_str().into()

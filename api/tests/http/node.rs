@@ -59,13 +59,7 @@ impl TestNode {
         let backbone_dir = Arc::new(tempfile::tempdir().unwrap());
         let config = backbone_mock::Config::new(backbone_dir.path()).with_client("test", "test");
         let backbone = Arc::new(Backbone::start(config).await.unwrap());
-        let peers = PeerConfig {
-            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
-            mdns: false,
-            relaying: false,
-            loopback_addresses: true,
-            ..PeerConfig::default()
-        };
+        let peers = PeerConfig::on_this_machine();
         let content_store = Some(ContentStoreConfig::new(max_size));
         let change = |config| Config { peers: Some(peers), content_store, ..config };
         Self::start_with(backbone, backbone_dir, change, Arc::new(SystemClock)).await

@@ -40,14 +40,7 @@ impl World {
 
     /// With a sender whose codes can be used on this machine.
     fn with_codes() -> Self {
-        let peers = PeerConfig {
-            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
-            mdns: false,
-            relaying: false,
-            loopback_addresses: true,
-            ..PeerConfig::default()
-        };
-        Self::of(|config| Config { peers: Some(peers), ..config })
+        Self::of(|config| Config { peers: Some(PeerConfig::on_this_machine()), ..config })
     }
 
     fn of(change: impl FnOnce(Config) -> Config) -> Self {

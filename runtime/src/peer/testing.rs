@@ -20,7 +20,6 @@ use transport::wire::{Address, ClaimId, DeviceId, Timestamp, TokenId};
 use super::certificate::{Certifier, DeviceKeys};
 use super::drive::{Time, converse};
 use crate::clock::ManualClock;
-use crate::config::PeerConfig;
 
 /// 2025-11-29, in whole days.
 pub(super) fn today() -> Timestamp {
@@ -33,17 +32,6 @@ pub(super) fn clock() -> Arc<ManualClock> {
 
 pub(super) fn time() -> Time {
     Time::new(clock())
-}
-
-/// A network on loopback only, without discovery.
-pub(crate) fn loopback() -> PeerConfig {
-    PeerConfig {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
-        mdns: false,
-        relaying: false,
-        loopback_addresses: true,
-        ..PeerConfig::default()
-    }
 }
 
 /// An identity with one device.

@@ -9,18 +9,8 @@ use serde_json::json;
 
 use crate::world::{World, own_token};
 
-fn peers() -> PeerConfig {
-    PeerConfig {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
-        mdns: false,
-        relaying: false,
-        loopback_addresses: true,
-        ..PeerConfig::default()
-    }
-}
-
 async fn node(world: &World, name: &str) -> Runtime {
-    world.start(Config { peers: Some(peers()), ..world.config(name) }).await.unwrap()
+    world.start(Config { peers: Some(PeerConfig::on_this_machine()), ..world.config(name) }).await.unwrap()
 }
 
 async fn connect(from: &Runtime, to: &Runtime) -> dto::Peer {
@@ -64,12 +54,12 @@ async fn a_stopped_node_starts_again_at_its_port_and_with_its_peer_id() {
     let before = alice.peers().connectivity().unwrap();
     alice.shutdown().await.unwrap();
     drop(alice);
-    let again = PeerConfig { listen: before.listen.clone(), ..peers() };
+    let again = PeerConfig { listen: before.listen.clone(), ..PeerConfig::on_this_machine() };
     let alice = world.start(Config { peers: Some(again), ..world.config("alice") }).await.unwrap();
     let after = alice.peers().connectivity().unwrap();
     assert_eq!((after.id, &after.listen), (before.id, &before.listen));
 
-    let taken = PeerConfig { listen: before.listen.clone(), ..peers() };
+    let taken = PeerConfig { listen: before.listen.clone(), ..PeerConfig::on_this_machine() };
     let error = world.start(Config { peers: Some(taken), ..world.config("bob") }).await.err().unwrap();
     assert_eq!(error.known_code(), Some(ErrorCode::Config));
     assert!(error.to_string().contains(&before.listen[0]), "{error}");
@@ -102,7 +92,8 @@ async fn a_code_passes_on_the_reference_of_a_token() {
     let mut offered = alice.peers().offer_code(&token.reference.url, DEFAULT_CODE_LIFETIME).unwrap();
     let connectivity = alice.peers().connectivity().unwrap();
     let address = format!("{}/p2p/{}", connectivity.addresses[0], connectivity.id);
-    let received = receive_code_at(peers(), offered.text(), &[address], world.clock.clone()).await.unwrap();
+    let received =
+        receive_code_at(PeerConfig::on_this_machine(), offered.text(), &[address], world.clock.clone()).await.unwrap();
     assert_eq!(received.0, token.reference.url);
     assert_eq!(offered.taken().await, CodeEnd::Taken { fingerprint: received.1 });
     alice.shutdown().await.unwrap();

@@ -59,10 +59,8 @@ fn entry(device: &DeviceSharedSecret) -> Map<String, Value> {
 }
 
 fn config(world: &World, backbone: &Backbone, name: &str) -> Config {
-    let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-    let peers = PeerConfig { listen, mdns: false, relaying: false, loopback_addresses: true, ..PeerConfig::default() };
     Config {
-        peers: Some(peers),
+        peers: Some(PeerConfig::on_this_machine()),
         content_store: Some(ContentStoreConfig::new(16 * 1024 * 1024)),
         ..Config::new(world.directory(name), backbone.as_seen_by_nodes())
     }

@@ -89,14 +89,7 @@ impl Pair {
 pub(super) async fn node(world: &World, name: &str, backbone: &Backbone, listen: Vec<String>) -> Node {
     // By which path a file comes depends on who is there, not on how busy the machine is.
     let patience = PATIENCE;
-    let peers = PeerConfig {
-        listen,
-        mdns: false,
-        relaying: false,
-        loopback_addresses: true,
-        patience,
-        ..PeerConfig::default()
-    };
+    let peers = PeerConfig { listen, patience, ..PeerConfig::on_this_machine() };
     let config = Config {
         peers: Some(peers),
         content_store: (name == "sharer").then(|| ContentStoreConfig::new(64 * MEBIBYTE as u64)),

@@ -16,7 +16,7 @@ use transport::peer::{
 use super::reading::load;
 use super::world::{RawPeer, TestNode, config_with, hear, tell};
 use crate::config::{PeerConfig, PeerLimits};
-use crate::peer::testing::{Person, loopback, time, today};
+use crate::peer::testing::{Person, time, today};
 
 const ALL: [&str; 7] = [
     IDENTITY_PROTOCOL,
@@ -189,7 +189,7 @@ async fn who_asks_too_often_is_refused_with_an_answer() {
 }
 
 fn in_memory() -> PeerConfig {
-    PeerConfig { listen: vec!["/memory/0".to_owned()], ..loopback() }
+    PeerConfig { listen: vec!["/memory/0".to_owned()], ..PeerConfig::on_this_machine() }
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,13 +15,14 @@ use transport::wire::ClaimId;
 
 use super::reading::{load, refused};
 use super::world::TestNode;
+use crate::config::PeerConfig;
 use crate::peer::drive::{Time, answer, converse, exchange};
-use crate::peer::testing::{Bytewise, Person, Shelf, loopback, nobody_removed, time};
+use crate::peer::testing::{Bytewise, Person, Shelf, nobody_removed, time};
 use crate::peer::{PeerReads as _, Route};
 
 /// A node whose token can be used so often.
 async fn sharer(limit: u32) -> TestNode {
-    TestNode::with(Person::new(1), loopback(), |shelf| {
+    TestNode::with(Person::new(1), PeerConfig::on_this_machine(), |shelf| {
         *shelf.uses.get_mut().unwrap() = Some(Uses::new(NonZeroU32::new(limit), false));
     })
     .await

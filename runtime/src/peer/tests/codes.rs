@@ -8,7 +8,7 @@ use transport::wire::TokenReference;
 use super::world::TestNode;
 use crate::config::PeerConfig;
 use crate::error::Error;
-use crate::peer::testing::{Person, clock, loopback};
+use crate::peer::testing::{Person, clock};
 use crate::peer::{CodeEnd, MAX_OFFERS, PeersError, receive_code, receive_code_at};
 
 fn reference() -> String {
@@ -27,7 +27,7 @@ fn dialable(node: &TestNode) -> String {
 
 async fn receive(code: &str, from: &[&TestNode]) -> Result<(String, transport::peer::Fingerprint), PeersError> {
     let addresses: Vec<_> = from.iter().map(|node| dialable(node)).collect();
-    receive_code_at(loopback(), code, &addresses, clock()).await.map_err(|error| match error {
+    receive_code_at(PeerConfig::on_this_machine(), code, &addresses, clock()).await.map_err(|error| match error {
         Error::Peers(error) => error,
         other => panic!("{other}"),
     })
@@ -58,7 +58,7 @@ async fn a_node_that_is_found_at_other_addresses_later_is_asked_there() {
     let offered = alice.peers.offer_code(&reference(), DEFAULT_CODE_LIFETIME).unwrap();
     let dead = format!("/ip4/127.0.0.1/tcp/1/p2p/{}", alice.peer_id());
     let addresses = [dead.clone(), dead, dialable(&alice)];
-    let (text, _) = receive_code_at(loopback(), offered.text(), &addresses, clock()).await.unwrap();
+    let (text, _) = receive_code_at(PeerConfig::on_this_machine(), offered.text(), &addresses, clock()).await.unwrap();
     assert_eq!(text, reference());
 }
 
@@ -101,7 +101,7 @@ async fn as_many_codes_wait_as_the_bound_says_and_dropped_ones_are_withdrawn() {
 
 #[tokio::test(start_paused = true)]
 async fn a_code_ends_with_its_lifetime() {
-    let memory = PeerConfig { listen: vec!["/memory/0".to_owned()], ..loopback() };
+    let memory = PeerConfig { listen: vec!["/memory/0".to_owned()], ..PeerConfig::on_this_machine() };
     let alice = TestNode::with(Person::new(1), memory, |_| {}).await;
     for (lifetime, expected) in [(Duration::from_secs(60), Duration::from_secs(60)), (Duration::MAX, MAX_CODE_LIFETIME)]
     {
@@ -119,12 +119,13 @@ async fn what_cannot_be_offered_or_received_is_refused_at_once() {
     for text in ["", "nonsense", &"x".repeat(5000)] {
         assert!(matches!(alice.peers.offer_code(text, DEFAULT_CODE_LIFETIME), Err(PeersError::Reference(_))));
     }
-    let nowhere = || receive_code(loopback(), "7-amber-violin", clock());
+    let nowhere = || receive_code(PeerConfig::on_this_machine(), "7-amber-violin", clock());
     let error = nowhere().await.unwrap_err().to_string();
     assert!(error.contains("no node was found"), "{error}");
     assert!(matches!(receive("7-amber", &[]).await, Err(PeersError::InvalidCode(_))));
     for address in ["nonsense", "/ip4/127.0.0.1/tcp/1"] {
-        let outcome = receive_code_at(loopback(), "7-amber-violin", &[address.to_owned()], clock()).await;
+        let outcome =
+            receive_code_at(PeerConfig::on_this_machine(), "7-amber-violin", &[address.to_owned()], clock()).await;
         assert!(matches!(outcome, Err(Error::Peers(PeersError::InvalidAddress(_)))), "{address}");
     }
     let off = crate::peer::PeerNetwork::off().offer_code(&reference(), DEFAULT_CODE_LIFETIME);
@@ -146,7 +147,7 @@ async fn rendezvous() -> (Network, swarm::Inbound, String) {
 #[tokio::test]
 async fn who_offers_a_code_is_found_at_a_rendezvous_server() {
     let (server, _inbound, address) = rendezvous().await;
-    let meeting = PeerConfig { rendezvous: vec![address], ..loopback() };
+    let meeting = PeerConfig { rendezvous: vec![address], ..PeerConfig::on_this_machine() };
     let alice = TestNode::with(Person::new(1), meeting.clone(), |_| {}).await;
     let mut offered = alice.peers.offer_code(&reference(), DEFAULT_CODE_LIFETIME).unwrap();
     let (text, fingerprint) = receive_code(meeting.clone(), offered.text(), clock()).await.unwrap();

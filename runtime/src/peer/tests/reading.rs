@@ -7,7 +7,7 @@ use super::world::TestNode;
 use crate::config::{PeerConfig, PeerDisclosure};
 use crate::event::Event;
 use crate::peer::certificate::CERTIFICATE_VALIDITY;
-use crate::peer::testing::{Person, loopback, time};
+use crate::peer::testing::{Person, time};
 use crate::peer::{Path, PeerContent as _, PeerFailure, PeerNetwork, PeerReads as _, Route};
 
 pub(super) fn anything() -> ContentExpectation {
@@ -37,7 +37,7 @@ pub(super) fn refused<T>(outcome: Result<T, PeerFailure>) -> Refusal {
 #[tokio::test]
 async fn tokens_metadata_and_bytes_are_loaded_from_the_node_that_shares_them() {
     for listen in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1", "/memory/0"] {
-        let config = PeerConfig { listen: vec![listen.to_owned()], ..loopback() };
+        let config = PeerConfig { listen: vec![listen.to_owned()], ..PeerConfig::on_this_machine() };
         let alice = TestNode::with(Person::new(1), config.clone(), |_| {}).await;
         let bob = TestNode::with(Person::new(2), config, |_| {}).await;
         let (route, shelf) = (alice.route(), &alice.shelf);
@@ -73,7 +73,8 @@ async fn both_sides_say_who_is_connected_and_who_leaves() {
 async fn a_password_is_proven_and_a_wrong_one_is_counted() {
     let hash = PasswordHash::from_bytes([7; 32]);
     let expected = hash.clone();
-    let alice = TestNode::with(Person::new(1), loopback(), |shelf| shelf.password = Some(expected)).await;
+    let alice =
+        TestNode::with(Person::new(1), PeerConfig::on_this_machine(), |shelf| shelf.password = Some(expected)).await;
     let bob = TestNode::new(2).await;
     let (route, id) = (alice.route(), &alice.shelf.token.id);
     let wrong = PasswordHash::from_bytes([8; 32]);
@@ -97,7 +98,7 @@ async fn a_stranger_gets_what_a_token_shows_to_everybody() {
     assert_eq!(alice.peers.peers()[0].address, None);
     assert_eq!(stranger.peers.connectivity().unwrap().certificate_valid_until, None);
 
-    let open = PeerConfig { disclosure: PeerDisclosure::Everyone, ..loopback() };
+    let open = PeerConfig { disclosure: PeerDisclosure::Everyone, ..PeerConfig::on_this_machine() };
     let alice = TestNode::with(Person::new(3), open, |_| {}).await;
     assert!(stranger.peers.token(&alice.route(), &alice.shelf.token.id, None).await.is_ok());
 }
@@ -105,7 +106,9 @@ async fn a_stranger_gets_what_a_token_shows_to_everybody() {
 #[tokio::test]
 async fn a_token_for_somebody_else_is_not_there() {
     let carol = Person::new(3).address();
-    let alice = TestNode::with(Person::new(1), loopback(), |shelf| shelf.token.for_identity = Some(carol)).await;
+    let alice =
+        TestNode::with(Person::new(1), PeerConfig::on_this_machine(), |shelf| shelf.token.for_identity = Some(carol))
+            .await;
     let (bob, carol) = (TestNode::new(2).await, TestNode::new(3).await);
     let (route, id) = (alice.route(), &alice.shelf.token.id);
     assert_eq!(refused(bob.peers.token(&route, id, None).await), Refusal::NotFound);
@@ -133,7 +136,7 @@ async fn peers_that_are_not_there_or_are_others_cannot_be_reached() {
 
 #[tokio::test]
 async fn private_addresses_of_a_route_are_dialled_only_if_the_settings_say_so() {
-    let careful = PeerConfig { loopback_addresses: false, ..loopback() };
+    let careful = PeerConfig { loopback_addresses: false, ..PeerConfig::on_this_machine() };
     let (alice, bob) = (TestNode::new(1).await, TestNode::with(Person::new(2), careful, |_| {}).await);
     assert!(matches!(bob.peers.channel(&alice.route()).await, Err(PeerFailure::Unreachable(_))));
     assert_eq!(bob.peers.direct(), None, "nor are they told");
@@ -211,7 +214,7 @@ async fn a_hint_reaches_the_connected_devices_of_an_identity() {
 #[tokio::test]
 async fn a_listen_address_that_is_taken_is_named() {
     let alice = TestNode::new(1).await;
-    let taken = PeerConfig { listen: vec![alice.address().to_string()], ..loopback() };
+    let taken = PeerConfig { listen: vec![alice.address().to_string()], ..PeerConfig::on_this_machine() };
     let parts = crate::peer::PeerParts {
         key: transport::peer::PeerKey::derive(&Person::new(2).device_key),
         device: None,
@@ -250,7 +253,12 @@ async fn relay() -> (swarm::Network, swarm::Inbound, String) {
 #[tokio::test]
 async fn the_address_of_a_relay_is_told_only_if_addresses_like_it_are() {
     let (_relay, _inbound, address) = relay().await;
-    let quiet = PeerConfig { relays: vec![address], relaying: true, loopback_addresses: false, ..loopback() };
+    let quiet = PeerConfig {
+        relays: vec![address],
+        relaying: true,
+        loopback_addresses: false,
+        ..PeerConfig::on_this_machine()
+    };
     let alice = TestNode::with(Person::new(1), quiet, |_| {}).await;
     let mut events = alice.peers.shared().unwrap().network.subscribe();
     while !alice.peers.connectivity().unwrap().relays[0].is_reserved {
@@ -263,13 +271,13 @@ async fn the_address_of_a_relay_is_told_only_if_addresses_like_it_are() {
 #[tokio::test]
 async fn a_node_is_reached_through_its_relay() {
     let (relay, _inbound, address) = relay().await;
-    let behind = PeerConfig { relays: vec![address], relaying: true, ..loopback() };
+    let behind = PeerConfig { relays: vec![address], relaying: true, ..PeerConfig::on_this_machine() };
     let alice = TestNode::with(Person::new(1), behind, |_| {}).await;
     let mut events = alice.peers.shared().unwrap().network.subscribe();
     while alice.peers.direct().is_none_or(|direct| direct.relays.is_empty()) {
         events.recv().await.unwrap();
     }
-    let through = PeerConfig { relaying: true, listen: Vec::new(), ..loopback() };
+    let through = PeerConfig { relaying: true, listen: Vec::new(), ..PeerConfig::on_this_machine() };
     let bob = TestNode::with(Person::new(2), through, |_| {}).await;
     let direct = alice.peers.direct().unwrap();
     let direct = transport::peer::Direct { addresses: Vec::new(), ..direct };

@@ -16,7 +16,7 @@ use crate::clock::ManualClock;
 use crate::config::{PeerConfig, PeerLimits};
 use crate::event::{Event, EventBus, EventReceiver};
 use crate::peer::drive::{Ended, Time, exchange};
-use crate::peer::testing::{Person, Shelf, clock, loopback, nobody_removed};
+use crate::peer::testing::{Person, Shelf, clock, nobody_removed};
 use crate::peer::{PeerNetwork, PeerParts, PeerServer, Route};
 
 /// A node that shares a shelf.
@@ -32,12 +32,12 @@ pub(super) struct TestNode {
 }
 
 pub(super) fn config_with(limits: PeerLimits) -> PeerConfig {
-    PeerConfig { limits, ..loopback() }
+    PeerConfig { limits, ..PeerConfig::on_this_machine() }
 }
 
 impl TestNode {
     pub(super) async fn new(number: u8) -> Self {
-        Self::with(Person::new(number), loopback(), |_| {}).await
+        Self::with(Person::new(number), PeerConfig::on_this_machine(), |_| {}).await
     }
 
     pub(super) async fn with(person: Person, config: PeerConfig, change: impl FnOnce(&mut Shelf)) -> Self {
@@ -46,7 +46,7 @@ impl TestNode {
 
     /// A node that proves nothing.
     pub(super) async fn stranger(number: u8) -> Self {
-        Self::start(Person::new(number), loopback(), false, |_| {}).await
+        Self::start(Person::new(number), PeerConfig::on_this_machine(), false, |_| {}).await
     }
 
     async fn start(person: Person, config: PeerConfig, has_device: bool, change: impl FnOnce(&mut Shelf)) -> Self {

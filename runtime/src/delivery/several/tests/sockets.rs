@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::delivery::fake_peers::with_network;
-use crate::peer::testing::{Person, Shelf, loopback};
+use crate::peer::testing::{Person, Shelf};
 use crate::peer::{PeerNetwork, PeerParts, PeerServer, Time};
 
 /// The network of a node, on loopback.
@@ -16,7 +16,7 @@ async fn network(core: &Core) -> (PeerNetwork, swarm::Inbound) {
         max_token_content: 1000,
         transport: None,
     };
-    PeerNetwork::start(&loopback(), parts).await.unwrap()
+    PeerNetwork::start(&PeerConfig::on_this_machine(), parts).await.unwrap()
 }
 
 #[tokio::test]
